@@ -1,0 +1,125 @@
+//! Words for where things stand: a user's outcome, an entry, an intent, a run. All are stored by their word.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant,)* }
+
+        impl $name {
+            /// Every value there is.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// The word in outputs and in the ledger.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word),* }
+            }
+
+            /// Reads a word.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|v| v.as_str() == word)
+            }
+        }
+    };
+}
+
+words! {
+    /// What a plan means for the user.
+    Outcome {
+        /// At least one change.
+        Change "change",
+        /// Left out as a whole (U2, U3, U4).
+        Skipped "skipped",
+        /// No change, and at least one method is blocked.
+        Blocked "blocked",
+        /// Nothing to do.
+        Unchanged "unchanged",
+    }
+}
+
+words! {
+    /// Where a user stands in a run.
+    EntryState {
+        /// Frozen into the run; not settled, not claimed. It may carry a time before which nobody claims it.
+        Waiting "waiting",
+        /// A worker holds it under an epoch and a lease.
+        Claimed "claimed",
+        /// Settled: every change of the plan is in Entra.
+        Applied "applied",
+        /// Settled: there was nothing to do.
+        Unchanged "unchanged",
+        /// Settled: nothing could be moved, and the codes say why.
+        Blocked "blocked",
+        /// Settled: left out as a whole.
+        Skipped "skipped",
+        /// Settled: waits for a person.
+        Parked "parked",
+        /// Settled: taken back.
+        Reverted "reverted",
+        /// Settled: somebody changed it since; left alone.
+        Conflict "conflict",
+        /// Settled, in a rehearsal: the plan has changes and none was written.
+        Planned "planned",
+    }
+}
+
+impl EntryState {
+    /// Whether the run is done with the user.
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Waiting | Self::Claimed => false,
+            Self::Applied
+            | Self::Unchanged
+            | Self::Blocked
+            | Self::Skipped
+            | Self::Parked
+            | Self::Reverted
+            | Self::Conflict
+            | Self::Planned => true,
+        }
+    }
+}
+
+words! {
+    /// What became of an intent. No outcome on file means: maybe applied, maybe later.
+    IntentOutcome {
+        /// Seen, or answered with a clean success.
+        Applied "applied",
+        /// Graph answered that it will not, and the value before still stands.
+        Refused "refused",
+        /// Something else than the value before or ours is there.
+        Drifted "drifted",
+        /// It never left, or the server had not begun with it (a throttle, a dependency that failed).
+        NotSent "not-sent",
+    }
+}
+
+words! {
+    /// One pass over a batch.
+    RunKind {
+        /// Plans only.
+        Rehearse "rehearse",
+        /// Plans and writes.
+        Migrate "migrate",
+        /// Reads back and compares.
+        Verify "verify",
+        /// Takes back.
+        Rollback "rollback",
+    }
+}
+
+words! {
+    /// Where a run stands.
+    RunState {
+        /// The directory is being read, users are matched and frozen.
+        Preparing "preparing",
+        /// Users are released and worked on.
+        Open "open",
+        /// Every entry is settled.
+        Done "done",
+        /// A later run took over what was left.
+        Superseded "superseded",
+    }
+}

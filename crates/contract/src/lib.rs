@@ -1,0 +1,34 @@
+//! What crosses a process or a restart: ids, records, observations, plans, orders, sealed envelopes, reason codes.
+//!
+//! Plain values and their versioned shapes; no I/O, no clock, no decision. Everything here that is stored or
+//! sent has a golden sample under `golden/`, and a change of shape is a new version, never an edit of an old one.
+
+mod code;
+mod disposition;
+mod entry;
+mod ids;
+mod observed;
+mod order;
+mod plan;
+mod policy;
+mod record;
+mod seal;
+mod secret;
+mod snapshot;
+
+pub use code::{Code, CodeKind, Subject};
+pub use disposition::Disposition;
+pub use entry::{EntryState, IntentOutcome, Outcome, RunKind, RunState};
+pub use ids::{EntraId, RunId, SnapshotId, UserKey};
+pub use observed::{
+    Allowed, Authenticator, DefaultMethod, HardwareOath, InventoryToken, Observed, TokenStatus, UserMethods,
+};
+pub use order::{Order, OrderError};
+pub use plan::{Change, History, Note, Plan, PlanLine, PlanTarget, Target, Token, TokenStep};
+pub use policy::{
+    AppCodes, CompanyDefaultMode, DefaultMethodPolicy, Match, Method, OnDrift, OnExisting, Policy, PolicyError,
+};
+pub use record::{Device, Mode, OathToken, RawPhone, Record, SmsDirection};
+pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
+pub use secret::Secret;
+pub use snapshot::{RecordRow, Reject, RejectCode, SnapshotManifest};
