@@ -1,1 +1,101 @@
-//! Placeholder.
+//! The queue between the parts. The only crate that will know AMQP.
+//!
+//! A queue is a hint, never the truth: what it loses, the coordinator releases again from the ledger. A message is
+//! gone only when its delivery was acked; a delivery that is dropped goes back.
+
+mod embedded;
+
+pub use embedded::EmbeddedQueue;
+
+/// A message: a deterministic id, the same for every copy, and a body that says its own version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The same for every copy of the message.
+    pub id: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why the queue could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The queue was closed: the process is stopping.
+    #[error("the queue is closed")]
+    Closed,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn disposition(&self) -> contract::Disposition {
+        match self {
+            Self::Closed => contract::Disposition::Stop,
+        }
+    }
+}
+
+/// How much lies in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting to be delivered.
+    pub ready: usize,
+    /// Delivered, not yet acked.
+    pub unacked: usize,
+}
+
+/// What both kinds of queue do.
+#[async_trait::async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Puts messages in; returns when all of them are safe for this kind of queue. Waits while the queue is full.
+    async fn publish(&self, messages: Vec<Message>) -> Result<(), Error>;
+
+    /// Waits for at least one message and answers up to `max` that are there. `Error::Closed` when nothing will come.
+    async fn receive(&self, max: usize) -> Result<Vec<Delivery>, Error>;
+
+    /// How much lies in it.
+    fn depth(&self) -> Depth;
+
+    /// No more is taken in; what is there may still be received.
+    fn close(&self);
+}
+
+/// What a queue does with a delivery in the end.
+pub(crate) trait Settle: Send {
+    /// True when the queue took it as acked.
+    fn ack(&mut self) -> bool;
+    /// Puts the message back.
+    fn hand_back(&mut self, message: Message);
+}
+
+/// A message in our hands. Dropping it hands it back.
+pub struct Delivery {
+    message: Option<Message>,
+    settle: Box<dyn Settle>,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Delivery({})", self.message.as_ref().map_or("settled", |m| &m.id))
+    }
+}
+
+impl Delivery {
+    /// The body; empty once settled.
+    pub fn body(&self) -> &[u8] {
+        self.message.as_ref().map_or(&[], |m| &m.body)
+    }
+
+    /// Done with it. `false` is not an ack: the message will come again.
+    #[must_use = "an ack that answers false is not an ack"]
+    pub fn ack(mut self) -> bool {
+        self.message = None;
+        self.settle.ack()
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(message) = self.message.take() {
+            self.settle.hand_back(message);
+        }
+    }
+}

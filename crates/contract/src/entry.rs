@@ -91,6 +91,9 @@ words! {
         Refused "refused",
         /// Something else than the value before or ours is there.
         Drifted "drifted",
+        /// Graph answered with an error of its own (500, 502, 503), and the value before was seen afterwards. The same
+        /// value may be written again; only for writes that set a value, never for the creation of a token.
+        Failed "failed",
         /// It never left, or the server had not begun with it (a throttle, a dependency that failed).
         NotSent "not-sent",
     }

@@ -4,6 +4,7 @@
 //! sent has a golden sample under `golden/`, and a change of shape is a new version, never an edit of an old one.
 
 mod code;
+pub mod context;
 mod disposition;
 mod entry;
 mod ids;
@@ -12,8 +13,10 @@ mod order;
 mod plan;
 mod policy;
 mod record;
+mod result;
 mod seal;
 mod secret;
+mod slot;
 mod snapshot;
 
 pub use code::{Code, CodeKind, Subject};
@@ -29,6 +32,8 @@ pub use policy::{
     AppCodes, CompanyDefaultMode, DefaultMethodPolicy, Match, Method, OnDrift, OnExisting, Policy, PolicyError,
 };
 pub use record::{Device, Mode, OathToken, RawPhone, Record, SmsDirection};
+pub use result::{Done, EntryResult};
 pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
 pub use secret::Secret;
+pub use slot::{serial_fingerprint, slot_key, slot_of};
 pub use snapshot::{RecordRow, Reject, RejectCode, SnapshotManifest};

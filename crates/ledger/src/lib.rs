@@ -1,1 +1,155 @@
-//! Placeholder.
+//! The ledger: the rows that are the truth of a migration. The only crate that knows SQL.
+//!
+//! One trait, one implementation a dialect with SQL and migrations of its own, one conformance suite for all. It stores
+//! what it is given: values that could name a person or a number come in sealed or as keyed fingerprints, never in
+//! clear. Invariants kept here and nowhere else: a pre-image is insert-only; a settled entry stays settled; a
+//! statement that carries a stale epoch touches nothing; counts come from rows.
+
+mod conformance;
+mod error;
+mod rows;
+mod sqlite;
+
+pub use conformance::conformance;
+pub use error::Error;
+pub use rows::{
+    Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
+    InventoryRow, MatchCounts, NewIntent, OpenedRun, PreImage, Release, ResultRow, Run, RunSpec, RunTotals, SlotOutcome,
+    SnapshotFiling, UserHistory,
+};
+pub use sqlite::SqliteLedger;
+
+use contract::{
+    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId, SnapshotManifest, UserKey,
+};
+use std::time::Duration;
+
+/// What every dialect does. Times are the database's own; durations are relative to it.
+#[async_trait::async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Files a small named value once: stores `candidate` if the name is new, and answers what is on file.
+    async fn keep(&self, name: &str, candidate: &Sealed) -> Result<Sealed, Error>;
+
+    /// The learned rates of an earlier run, by bucket; empty at first.
+    async fn learned_rates(&self) -> Result<Vec<(String, f64)>, Error>;
+
+    /// Keeps the learned rates for the next run.
+    async fn keep_rates(&self, rates: &[(String, f64)]) -> Result<(), Error>;
+
+    // Snapshots.
+
+    /// Opens the filing of a snapshot. Filing again what is complete answers `complete`.
+    async fn begin_snapshot(&self, id: &SnapshotId, format: &str) -> Result<SnapshotFiling, Error>;
+
+    /// Files accepted records; a row that is there already (snapshot, ordinal) is left as it is.
+    async fn file_records(&self, id: &SnapshotId, rows: &[FiledRecord]) -> Result<(), Error>;
+
+    /// Files rejects; a row that is there already (snapshot, file, line, field) is left as it is.
+    async fn file_rejects(&self, id: &SnapshotId, rows: &[Reject]) -> Result<(), Error>;
+
+    /// Marks a snapshot complete. Refused (`Error::Incomplete`) when the rows on file are not what the manifest counts.
+    async fn complete_snapshot(&self, manifest: &SnapshotManifest) -> Result<(), Error>;
+
+    /// A complete snapshot's manifest.
+    async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotManifest>, Error>;
+
+    /// The rejects of a snapshot, by line.
+    async fn rejects(&self, id: &SnapshotId) -> Result<Vec<Reject>, Error>;
+
+    // Runs.
+
+    /// Finds the unfinished run of the same kind, batch, snapshot, policy and plan, or opens a new one. A rehearsal is
+    /// always new, and earlier rehearsals' entries are dropped. Opening a new writing run supersedes unfinished writing
+    /// runs of the same batch: their unsettled entries claim nothing any more; intents and pre-images stay.
+    async fn open_run(&self, spec: &RunSpec) -> Result<OpenedRun, Error>;
+
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<Run>, Error>;
+
+    /// The newest run among these kinds, if any.
+    async fn latest_run(&self, kinds: &[RunKind]) -> Result<Option<Run>, Error>;
+
+    /// Moves a run to a state; `Done` is refused (`Error::Incomplete`) while an entry is unsettled.
+    async fn set_run_state(&self, id: RunId, state: RunState) -> Result<(), Error>;
+
+    /// Adds to a run's totals of requests and seconds, which outlive the process.
+    async fn add_totals(&self, id: RunId, add: &RunTotals) -> Result<(), Error>;
+
+    /// Embedded only: the process that wrote this ledger before us is gone (we hold its lock), so its leases are void
+    /// and what it had released is to be released again. Answers how many claims were voided.
+    async fn take_over(&self) -> Result<u64, Error>;
+
+    // The directory of a run.
+
+    /// How far the directory was read for this run.
+    async fn directory_cursor(&self, run: RunId) -> Result<DirectoryCursor, Error>;
+
+    /// Files a page of the directory together with the link to the next one (`None`: that was the last).
+    async fn file_directory_page(&self, run: RunId, rows: &[DirectoryRow], next: Option<&str>) -> Result<(), Error>;
+
+    /// Changes what the methods policy allows these users: first `set`, then `clear`.
+    async fn change_allowed(&self, run: RunId, users: &[EntraId], set: Allowed, clear: Allowed) -> Result<(), Error>;
+
+    /// Files tokens of the inventory; a device that is there already is replaced.
+    async fn file_inventory(&self, run: RunId, rows: &[InventoryRow]) -> Result<(), Error>;
+
+    /// Freezes the run's entries: every record of the snapshot gets one, matched by the first stage that hits (rules U1
+    /// to U4), those that are left out settled with their code; then the run is `Open`. Calling it again changes nothing.
+    async fn match_users(&self, run: RunId, stages: &[Match], include_disabled: bool) -> Result<MatchCounts, Error>;
+
+    /// Files the plan lines that a person has reviewed, by ordinal; existing ones are left.
+    async fn file_reviewed(&self, run: RunId, rows: &[(i64, Sealed)]) -> Result<(), Error>;
+
+    // Release, claim, write-ahead, settle.
+
+    /// Marks up to `limit` waiting entries as released and answers them by ordinal: those never released, those whose
+    /// snooze is over, and those released more than `stale_after` ago; and entries whose lease ended more than `grace`
+    /// ago, which go back to waiting first.
+    async fn release(&self, run: RunId, limit: u32, stale_after: Duration, grace: Duration) -> Result<Release, Error>;
+
+    /// Settles waiting entries that need no worker (rule U5), as `unchanged` with this code word.
+    async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error>;
+
+    /// Claims waiting entries of an open run for `lease`. Entries that are settled, claimed by somebody or not due yet
+    /// are simply not among the answers; neither are users that another open run holds.
+    async fn claim(&self, run: RunId, ordinals: &[i64], owner: &str, lease: Duration) -> Result<Vec<Claim>, Error>;
+
+    /// Renews leases; answers the ordinals that are still ours. The others are fenced: stop working on them.
+    async fn renew(&self, run: RunId, held: &[(i64, i64)], lease: Duration) -> Result<Vec<i64>, Error>;
+
+    /// Files pre-images (insert-only, by user and slot) and intents (by run, user and slot; filing again clears the
+    /// outcome and restarts the age), all or nothing per entry, in one transaction. Answers the ordinals whose epoch
+    /// still held; nothing was filed for the others.
+    async fn file_intents(&self, run: RunId, rows: &[NewIntent]) -> Result<Vec<i64>, Error>;
+
+    /// Records outcomes and ends claims (settled, or back to waiting), in one transaction. Answers the ordinals whose
+    /// epoch still held; nothing was written for the others.
+    async fn finish(&self, run: RunId, rows: &[Finish]) -> Result<Vec<i64>, Error>;
+
+    // Looking.
+
+    /// Counts of entries by state, from the rows.
+    async fn counts(&self, run: RunId) -> Result<Counts, Error>;
+
+    /// Counts of users by code word, from the rows.
+    async fn code_counts(&self, run: RunId) -> Result<Vec<(String, u64)>, Error>;
+
+    /// Writes a checkpoint row from the rows as they are, and answers it. The same step and page again is replaced.
+    async fn checkpoint(&self, run: RunId, step: &str, page: u32) -> Result<Checkpoint, Error>;
+
+    /// The checkpoints of a run, oldest first.
+    async fn checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, Error>;
+
+    /// How long until the next snoozed entry is due; `None` when none waits. Zero when one is due.
+    async fn next_due(&self, run: RunId) -> Result<Option<Duration>, Error>;
+
+    /// Entries with their results, by ordinal, after a given ordinal.
+    async fn results(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<ResultRow>, Error>;
+
+    /// Everything on file for one user of the source: the entries of all runs, newest first, and the Entra user's
+    /// pre-images and intents.
+    async fn user_history(&self, key: UserKey) -> Result<UserHistory, Error>;
+
+    /// The fingerprint last applied to an Entra user (rule U5), if it stands.
+    async fn applied_fingerprint(&self, user: &EntraId) -> Result<Option<Fingerprint>, Error>;
+}

@@ -1,0 +1,372 @@
+//! The rows as callers see them: what goes in, what comes out. No SQL type leaves this crate.
+
+use contract::{
+    Allowed, EntraId, EntryState, Fingerprint, IntentOutcome, InventoryToken, Match, Outcome, RunId, RunKind,
+    RunState, Sealed, SnapshotId, UserKey,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where the filing of a snapshot stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotFiling {
+    /// Every record is on file, and the manifest too.
+    pub complete: bool,
+    /// Records on file.
+    pub filed: u64,
+}
+
+/// A record on its way into the ledger.
+#[derive(Debug, Clone)]
+pub struct FiledRecord {
+    /// Position in the snapshot, from 1.
+    pub ordinal: i64,
+    /// Keyed fingerprint of the username.
+    pub user_key: UserKey,
+    /// The record, sealed.
+    pub sealed: Sealed,
+    /// Matching keys in the order of `Match::ALL`, as keyed fingerprints; absent where the record has none.
+    pub keys: [Option<Fingerprint>; 6],
+    /// Fingerprint of the record's content (part of rule U5).
+    pub content: Fingerprint,
+    /// Enabled in MFA Server.
+    pub enabled: bool,
+    /// Fingerprints of the token serials that the record could claim.
+    pub serials: Vec<Fingerprint>,
+}
+
+/// What a run is about. Two equal ones are the same run, resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSpec {
+    /// Rehearse, migrate, verify, rollback.
+    pub kind: RunKind,
+    /// Name of the batch.
+    pub batch: String,
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The policy as JSON.
+    pub policy: String,
+    /// Its hash.
+    pub policy_hash: String,
+    /// Hash of the reviewed plan that is to be applied, if any.
+    pub plan_hash: Option<String>,
+    /// Whether users that did not change since are asked for too.
+    pub include_unchanged: bool,
+}
+
+/// A run on file. Times are milliseconds since 1970 UTC by the database's clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// What it is about.
+    pub spec: RunSpec,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was opened.
+    pub opened_at_ms: i64,
+    /// When it was done or superseded; absent before.
+    pub ended_at_ms: Option<i64>,
+    /// Requests and seconds so far.
+    pub totals: RunTotals,
+}
+
+/// Totals of a run over all processes that worked on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RunTotals {
+    /// Graph requests, items of bundles counted singly.
+    pub requests: u64,
+    /// Of them, writes.
+    pub writes: u64,
+    /// Of them, throttled.
+    pub throttled: u64,
+    /// Seconds that processes worked on it.
+    pub seconds: f64,
+}
+
+/// What `open_run` found or made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenedRun {
+    /// The run.
+    pub run: Run,
+    /// It was on file, unfinished.
+    pub resumed: bool,
+    /// Unfinished runs that it took over from.
+    pub superseded: Vec<RunId>,
+}
+
+/// How far the directory was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryCursor {
+    /// Pages on file.
+    pub pages: u32,
+    /// Users on file.
+    pub users: u64,
+    /// The link to the next page; absent at first and when complete.
+    pub next: Option<String>,
+    /// All of it is on file.
+    pub complete: bool,
+}
+
+/// A user of the directory.
+#[derive(Debug, Clone)]
+pub struct DirectoryRow {
+    /// Object id.
+    pub user: EntraId,
+    /// UPN and attributes, sealed.
+    pub sealed: Sealed,
+    /// Matching keys in the order of `Match::ALL`.
+    pub keys: [Option<Fingerprint>; 6],
+    /// Guest of the tenant.
+    pub guest: bool,
+    /// What the policy allows before groups are looked at.
+    pub allowed: Allowed,
+}
+
+/// A token of the inventory; its serial as a fingerprint.
+#[derive(Debug, Clone)]
+pub struct InventoryRow {
+    /// Fingerprint of the serial.
+    pub serial: Fingerprint,
+    /// Device, serial, holder and status.
+    pub token: InventoryToken,
+}
+
+/// What matching found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MatchCounts {
+    /// Entries of the run.
+    pub entries: u64,
+    /// Matched to one Entra user and not left out.
+    pub matched: u64,
+    /// No stage hits.
+    pub none: u64,
+    /// More than one hit, or shared with another record.
+    pub ambiguous: u64,
+    /// Disabled in the source.
+    pub disabled: u64,
+}
+
+/// An entry that is to be worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its position.
+    pub ordinal: i64,
+    /// The Entra user.
+    pub user: EntraId,
+    /// Fingerprint of the record's content.
+    pub content: Fingerprint,
+    /// What the policy allows the user.
+    pub allowed: Allowed,
+    /// The fingerprint last applied, if it stands.
+    pub applied: Option<Fingerprint>,
+    /// An intent without an outcome is on file for the user.
+    pub in_doubt: bool,
+}
+
+/// A page of released entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Release {
+    /// By ordinal.
+    pub entries: Vec<Candidate>,
+    /// How many leases had run out and were put back.
+    pub expired: u64,
+}
+
+/// A value before our first write, standing until a rollback settles it.
+#[derive(Debug, Clone)]
+pub struct PreImage {
+    /// The slot: the method's word, for tokens with a keyed fingerprint of the serial behind it (`hardwareOath:9f2c…`).
+    pub slot: String,
+    /// The value, sealed; absent means that nothing was there.
+    pub value: Option<Sealed>,
+    /// The run that filed it.
+    pub run: RunId,
+    /// When, in milliseconds since 1970 UTC.
+    pub filed_at_ms: i64,
+}
+
+/// What we were about to write, and what was seen then.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The run.
+    pub run: RunId,
+    /// The slot, as in `PreImage`.
+    pub slot: String,
+    /// The value, sealed; absent means removal.
+    pub to: Option<Sealed>,
+    /// How long ago it was filed, by the database's clock.
+    pub age: Duration,
+    /// When it was filed, in milliseconds since 1970 UTC.
+    pub filed_at_ms: i64,
+    /// Absent means: maybe applied, maybe later.
+    pub outcome: Option<IntentOutcome>,
+}
+
+/// An entry in our hands, with all that the worker needs to know of the user.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its position.
+    pub ordinal: i64,
+    /// Every later statement carries it.
+    pub epoch: i64,
+    /// Keyed fingerprint of the username, for logs.
+    pub user_key: UserKey,
+    /// The Entra user.
+    pub user: EntraId,
+    /// The record, sealed.
+    pub record: Sealed,
+    /// Fingerprint of the record's content.
+    pub content: Fingerprint,
+    /// Guest of the tenant.
+    pub guest: bool,
+    /// What the policy allows the user.
+    pub allowed: Allowed,
+    /// Attempts used up so far.
+    pub attempts: u32,
+    /// Claims that ended without a word after a write had begun.
+    pub crashes: u32,
+    /// Snoozes so far.
+    pub snoozes: u32,
+    /// Seconds since the entry was first claimed.
+    pub since_first_claim: Duration,
+    /// Intents of this user that bear on the future: those of this run, and those of any run without an outcome.
+    pub intents: Vec<Intent>,
+    /// Pre-images of this user that stand.
+    pub pre_images: Vec<PreImage>,
+    /// Last value that we are known to have written, by slot, over all runs and not rolled back (sealed).
+    pub ours: Vec<(String, Option<Sealed>)>,
+    /// Secrets written for this user: fingerprint and sealed serial.
+    pub secrets: Vec<(Fingerprint, Sealed)>,
+    /// Tokens of the inventory with the record's serials.
+    pub inventory: Vec<InventoryToken>,
+    /// Fingerprints of the record's serials that another record of the snapshot claims too.
+    pub contested: Vec<Fingerprint>,
+    /// The plan line that a person has reviewed, sealed.
+    pub reviewed: Option<Sealed>,
+}
+
+/// A write-ahead row.
+#[derive(Debug, Clone)]
+pub struct NewIntent {
+    /// The entry.
+    pub ordinal: i64,
+    /// Its epoch.
+    pub epoch: i64,
+    /// The Entra user.
+    pub user: EntraId,
+    /// The slot.
+    pub slot: String,
+    /// The value before, sealed; absent means that nothing was there. Ignored where a pre-image stands.
+    pub pre_image: Option<Sealed>,
+    /// What we are about to write, sealed; absent means removal.
+    pub to: Option<Sealed>,
+}
+
+/// What became of one intent.
+#[derive(Debug, Clone)]
+pub struct SlotOutcome {
+    /// The slot.
+    pub slot: String,
+    /// The outcome.
+    pub outcome: IntentOutcome,
+}
+
+/// How a claim ends.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// The run is done with the user.
+    Settle {
+        /// A settled state.
+        state: EntryState,
+        /// What the plan meant for the user.
+        outcome: Outcome,
+        /// Code words, separated by blanks, each once.
+        codes: String,
+        /// What was found and done, sealed.
+        result: Sealed,
+        /// The fingerprint to keep for rule U5; absent clears what is there.
+        applied: Option<Fingerprint>,
+        /// Secrets written: fingerprint and sealed serial.
+        secrets: Vec<(Fingerprint, Sealed)>,
+    },
+    /// Back to waiting.
+    Snooze {
+        /// Not before.
+        after: Duration,
+        /// Whether it uses up an attempt.
+        attempt: bool,
+    },
+}
+
+/// The end of a claim, with its outcomes.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// The entry.
+    pub ordinal: i64,
+    /// Its epoch.
+    pub epoch: i64,
+    /// The Entra user.
+    pub user: EntraId,
+    /// Outcomes of this run's intents; slots not named keep what they have. An outcome for an intent of an earlier run
+    /// without one is recorded on that too.
+    pub outcomes: Vec<SlotOutcome>,
+    /// How the claim ends.
+    pub end: End,
+}
+
+/// Entries by state; every state is there, with zero where none is.
+pub type Counts = BTreeMap<EntryState, u64>;
+
+/// What stood when a page was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// `intake`, `directory`, `match`, `release`, `sweep`, `done`.
+    pub step: String,
+    /// Page within the step, from 1.
+    pub page: u32,
+    /// Counts by state.
+    pub counts: Counts,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// An entry with its result.
+#[derive(Debug, Clone)]
+pub struct ResultRow {
+    /// The run.
+    pub run: RunId,
+    /// Its position.
+    pub ordinal: i64,
+    /// The snapshot it belongs to.
+    pub snapshot: SnapshotId,
+    /// Where it stands.
+    pub state: EntryState,
+    /// What the plan meant; absent until settled by a worker (left-out users have it).
+    pub outcome: Option<Outcome>,
+    /// The Entra user; absent where nothing matched or the match is ambiguous.
+    pub user: Option<EntraId>,
+    /// UPN and attributes, sealed; absent as above.
+    pub directory: Option<Sealed>,
+    /// The stage that hit.
+    pub matched_by: Option<Match>,
+    /// Code words, separated by blanks.
+    pub codes: String,
+    /// What was found and done, sealed; absent for users that no worker touched.
+    pub result: Option<Sealed>,
+    /// The record, sealed.
+    pub record: Sealed,
+    /// When it was settled, in milliseconds since 1970 UTC.
+    pub settled_at_ms: Option<i64>,
+}
+
+/// All that is on file for a user.
+#[derive(Debug, Clone, Default)]
+pub struct UserHistory {
+    /// Entries, newest run first.
+    pub entries: Vec<ResultRow>,
+    /// Pre-images of the Entra users among them.
+    pub pre_images: Vec<(EntraId, PreImage)>,
+    /// Intents of the Entra users among them, oldest first.
+    pub intents: Vec<(EntraId, Intent)>,
+}

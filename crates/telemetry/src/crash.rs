@@ -1,0 +1,53 @@
+//! Crash points: places where a test build can be made to die as if by `kill -9`.
+//!
+//! `MFA_MIGRATE_CRASH_AT=name:n` aborts at the n-th passage of that point. In release builds the function is empty.
+
+/// Every crash point of the product, in the order in which a user meets them. A test walks all of them.
+pub const CRASH_POINTS: &[&str] = &[
+    "intake.page-filed",
+    "intake.before-complete",
+    "intake.completed",
+    "directory.page-filed",
+    "match.before",
+    "match.after",
+    "release.page",
+    "worker.claimed",
+    "worker.observed",
+    "worker.planned",
+    "worker.intents-filed",
+    "worker.phones-sent",
+    "worker.tokens-created",
+    "worker.tokens-activated",
+    "worker.default-sent",
+    "worker.before-finish",
+    "worker.finished",
+    "run.before-done",
+    "run.done",
+];
+
+/// Dies here when a test build was told to.
+#[cfg(debug_assertions)]
+pub fn crash_point(name: &'static str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+
+    debug_assert!(CRASH_POINTS.contains(&name), "{name} is not in the list that the tests walk");
+    #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("MFA_MIGRATE_CRASH_AT").ok()?;
+        let (point, n) = text.rsplit_once(':')?;
+        Some((point.to_owned(), n.parse().ok()?))
+    });
+    if let Some((point, n)) = wanted
+        && point == name
+        && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *n
+    {
+        std::process::abort();
+    }
+}
+
+/// Release builds have no crash points.
+#[cfg(not(debug_assertions))]
+pub fn crash_point(_name: &'static str) {}
