@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Reads datafiles: recognises the format by content, surveys a source once, then streams its records.
+//!
+//! A source is read twice, front to back: [`survey`] takes the digest and finds usernames that occur twice, then
+//! [`records`] yields one [`Item`] a record. It never writes, never holds a datafile in memory, never quotes a value in
+//! an error, and keeps `read = accepted + rejected`. PINs, static tokens and security answers never leave the line
+//! that holds them. Nothing here is unix-only: it runs beside MFA Server.
+
+mod assemble;
+mod digest;
+mod error;
+mod format;
+mod json;
+mod keys;
+mod limits;
+mod lines;
+mod ndjson;
+mod records;
+mod source;
+mod survey;
+mod usernames;
+mod vocabulary;
+mod wire;
+
+pub use error::Error;
+pub use format::Format;
+pub use json::{LineFault, parse_line};
+pub use records::{Item, Records, records};
+pub use source::Source;
+pub use survey::{Survey, survey};
+pub use wire::{WireDevice, WireSettings, WireUser};

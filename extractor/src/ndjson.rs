@@ -1,0 +1,79 @@
+//! The NDJSON reader: usernames on the first pass, records on the second.
+//!
+//! Blank lines are no records. The first pass parses no line whole, except those whose username may occur twice.
+
+use crate::digest::Sha256;
+use crate::error::Error;
+use crate::json::{parse_line, username_of_line};
+use crate::lines::{Line, Lines};
+use crate::usernames::{Claims, Suspects};
+use crate::wire::WireUser;
+use contract::RejectCode;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// The first pass: the digest, and every username noted.
+pub(crate) fn scan(path: &Path, claims: &mut Claims) -> Result<Sha256, Error> {
+    let mut lines = open(path)?;
+    while let Some(line) = lines.next().map_err(Error::io(path))? {
+        if let Line::Text(_, bytes) = line
+            && let Some(username) = username_of_line(bytes)
+        {
+            claims.add(&username);
+        }
+    }
+    Ok(lines.finish())
+}
+
+/// Counts the usernames that are suspected, of lines that are records.
+pub(crate) fn recount(path: &Path, suspects: &mut Suspects) -> Result<(), Error> {
+    let mut lines = open(path)?;
+    while let Some(line) = lines.next().map_err(Error::io(path))? {
+        let Line::Text(_, bytes) = line else { continue };
+        if username_of_line(bytes).is_some_and(|username| suspects.suspects(&username))
+            && let Ok(user) = parse_line(bytes)
+            && let Some(username) = user.claim()
+        {
+            suspects.count(username);
+        }
+    }
+    Ok(())
+}
+
+/// One record read, or why it is none.
+pub(crate) type Read = (u64, Result<WireUser, RejectCode>);
+
+/// The second pass.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    lines: Lines<File>,
+}
+
+impl Reader {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self { path: path.to_path_buf(), lines: open(path)? })
+    }
+
+    /// The next record with its line.
+    pub(crate) fn next(&mut self) -> Result<Option<Read>, Error> {
+        loop {
+            return Ok(match self.lines.next().map_err(Error::io(&self.path))? {
+                None => None,
+                Some(Line::TooLong(number)) => Some((number, Err(RejectCode::RecordTooLarge))),
+                Some(Line::Text(_, bytes)) if bytes.trim_ascii().is_empty() => continue,
+                Some(Line::Text(number, bytes)) => {
+                    Some((number, parse_line(bytes).map_err(|fault| fault.code())))
+                }
+            });
+        }
+    }
+
+    pub(crate) fn finish(self) -> Sha256 {
+        self.lines.finish()
+    }
+}
+
+fn open(path: &Path) -> Result<Lines<File>, Error> {
+    File::open(path).map(Lines::new).map_err(Error::io(path))
+}
