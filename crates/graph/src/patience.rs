@@ -1,0 +1,64 @@
+//! How long a read is tried: the one place where reads are retried, so that no other crate does.
+//!
+//! A throttle is no attempt (the pace holds the caller), but waiting for throttles has an end too.
+
+use crate::{Error, Held};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use contract::Disposition;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Attempts that fail for other reasons than a throttle: the first and seven more.
+const RETRIES: usize = 7;
+/// Longest wait between them.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Longest time that throttles may delay one read.
+const THROTTLED_AT_MOST: Duration = Duration::from_secs(600);
+
+pub(crate) struct Patience {
+    waits: ExponentialBackoff,
+    ends: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Self {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(LONGEST_WAIT)
+            .with_max_times(RETRIES)
+            .with_jitter()
+            .build();
+        Self { waits, ends: Instant::now() + THROTTLED_AT_MOST }
+    }
+
+    /// When the pace must have let the read go at the latest.
+    pub(crate) fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    /// The error of quota that cannot be had in time.
+    pub(crate) fn held(held: Held) -> Error {
+        Error::Throttled { after: held.until.saturating_duration_since(Instant::now()) }
+    }
+
+    /// Waits before the next attempt; gives the error back when there shall be none.
+    pub(crate) async fn after(&mut self, error: Error) -> Result<(), Error> {
+        match error.disposition() {
+            Disposition::Snooze { .. } => {
+                if Instant::now() < self.ends {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            Disposition::Retry => match self.waits.next() {
+                Some(wait) => {
+                    tokio::time::sleep(wait).await;
+                    Ok(())
+                }
+                None => Err(error),
+            },
+            Disposition::Park { .. } | Disposition::Stop => Err(error),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The reading half of Graph. It has no method that writes and cannot become something that has: a rehearsal holds
+//! this type alone (invariant 14).
+//!
+//! Every read is tried again here, within the bounds of `patience`; callers do not retry reads.
+
+mod directory;
+mod inventory;
+mod observe;
+mod policy;
+
+pub use directory::DirectoryUser;
+pub use observe::Ask;
+pub use policy::{Grant, GrantTo, MethodsPolicy};
+
+use crate::client::{Call, Client, Failure};
+use crate::pace::{Bucket, Counts, Pace, Verdict};
+use crate::patience::Patience;
+use crate::wire::{self, Collection};
+use crate::{Config, Error};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use url::Url;
+
+/// Reads from Graph; clones share one client and one pace.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    client: Arc<Client>,
+}
+
+impl Reader {
+    /// Builds the client; checks the configuration, does not connect.
+    pub fn new(config: Config, pace: Pace) -> Result<Self, Error> {
+        Ok(Self { client: Client::new(&config, pace)? })
+    }
+
+    pub(crate) fn over(client: Arc<Client>) -> Self {
+        Self { client }
+    }
+
+    /// What went over the wire so far, counted with everyone who shares the pace.
+    pub fn counts(&self) -> Counts {
+        self.client.pace().counts()
+    }
+
+    /// The pace that this client keeps.
+    pub fn pace(&self) -> &Pace {
+        self.client.pace()
+    }
+
+    /// Gets a page of a collection: the first by its address, later ones by the link of the one before.
+    async fn collection<T: DeserializeOwned>(
+        &self,
+        bucket: Bucket,
+        first: Url,
+        next: Option<&str>,
+        eventual: bool,
+        what: &'static str,
+    ) -> Result<Collection<T>, Error> {
+        let url = match next {
+            Some(link) => self.client.link(link)?,
+            None => first,
+        };
+        let body = self.get(bucket, url, eventual).await?;
+        wire::read(&body, what)
+    }
+
+    /// Gets one resource's body, with patience.
+    async fn get(&self, bucket: Bucket, url: Url, eventual: bool) -> Result<Vec<u8>, Error> {
+        let mut patience = Patience::new();
+        loop {
+            let call =
+                Call { url: url.clone(), body: None, eventual, bucket, n: 1, not_after: patience.ends() };
+            let error = match self.client.send(&call).await {
+                Ok(reply) if reply.status == 429 => {
+                    let (retry_after, scope) = (reply.retry_after, reply.scope);
+                    let verdict = Verdict { accepted: 0, rejected: 1, retry_after, scope };
+                    self.client.pace().settled(reply.grant, &verdict);
+                    Error::Throttled { after: self.client.pace().held_for(bucket).unwrap_or_default() }
+                }
+                Ok(reply) => {
+                    self.client.pace().settled(reply.grant, &Verdict { accepted: 1, ..Verdict::default() });
+                    if (200..300).contains(&reply.status) {
+                        return Ok(reply.body);
+                    }
+                    reply.error()
+                }
+                Err(Failure::Held(held)) => return Err(Patience::held(held)),
+                Err(Failure::NoToken(error) | Failure::Lost(error)) => error,
+            };
+            patience.after(error).await?;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The writing half of Graph. A write is sent once; whether it is sent again is decided elsewhere, after looking.
+//!
+//! The one exception is a whole bundle refused with 401, which nothing of has been applied: it is sent again with a
+//! renewed token.
+
+use crate::answer::Answer;
+use crate::bundle::{self, Item, ItemReply};
+use crate::client::{Call, Client, Failure, Version};
+use crate::pace::{Bucket, Counts, Pace, Verdict};
+use crate::reader::Reader;
+use crate::wire::{error_code, error_code_of};
+use crate::write_call::WriteCall;
+use crate::{Config, Error};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A write in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteItem {
+    /// The write.
+    pub call: WriteCall,
+    /// The position, in the same slice, of an earlier item that must have succeeded first.
+    pub after: Option<usize>,
+}
+
+/// Writes to Graph; clones share one client and one pace.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    client: Arc<Client>,
+    reader: Reader,
+}
+
+impl Writer {
+    /// Builds the client; checks the configuration, does not connect.
+    pub fn new(config: Config, pace: Pace) -> Result<Self, Error> {
+        let client = Client::new(&config, pace)?;
+        Ok(Self { reader: Reader::over(Arc::clone(&client)), client })
+    }
+
+    /// The reading half, over the same client.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// What went over the wire so far, counted with everyone who shares the pace.
+    pub fn counts(&self) -> Counts {
+        self.client.pace().counts()
+    }
+
+    /// Sends 1 to 20 writes of one version as one bundle; answers stand in the order of the items. Each item takes
+    /// its own quota first; if it cannot be had before `not_after`, nothing is sent.
+    pub async fn write(&self, items: &[WriteItem], not_after: Instant) -> Vec<Answer> {
+        let all = |answer: Answer| vec![answer; items.len()];
+        let Some((version, requests)) = requests(items) else {
+            return all(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
+        };
+        let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let call = match self.call(version, &requests, n, not_after) {
+            Ok(call) => call,
+            Err(_) => return all(Answer::NotSent { held_until: None }),
+        };
+        let pace = self.client.pace();
+        let reply = match self.client.send(&call).await {
+            Ok(reply) => reply,
+            Err(Failure::Held(held)) => return all(Answer::NotSent { held_until: Some(held.until) }),
+            Err(Failure::NoToken(_) | Failure::Lost(Error::Connect(_))) => {
+                return all(Answer::NotSent { held_until: None });
+            }
+            Err(Failure::Lost(_)) => return all(Answer::Doubt { status: None }),
+        };
+        match reply.status {
+            200..300 => match bundle::decode(&reply.body, items.len()) {
+                Ok(replies) => {
+                    pace.settled(reply.grant, &bundle::verdict(&replies));
+                    items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect()
+                }
+                Err(_) => all(Answer::Doubt { status: Some(reply.status) }),
+            },
+            429 => {
+                let (retry_after, scope) = (reply.retry_after, reply.scope);
+                pace.settled(reply.grant, &Verdict { accepted: 0, rejected: n, retry_after, scope });
+                all(Answer::Throttled)
+            }
+            status => {
+                pace.settled(reply.grant, &Verdict { accepted: n, ..Verdict::default() });
+                all(unsuccessful(status, error_code(&reply.body)))
+            }
+        }
+    }
+
+    fn call(&self, version: Version, items: &[Item], n: u32, not_after: Instant) -> Result<Call, Error> {
+        let url = self.client.url(version, "$batch")?;
+        let body = Some(bundle::encode(items)?);
+        Ok(Call { url, body, eventual: false, bucket: Bucket::Writes, n, not_after })
+    }
+}
+
+/// The bundle's requests and version; `None` if they cannot share a bundle or one of them makes no sense.
+fn requests(items: &[WriteItem]) -> Option<(Version, Vec<Item>)> {
+    let version = items.first()?.call.version();
+    if items.len() > bundle::MAX || items.iter().any(|item| item.call.version() != version) {
+        return None;
+    }
+    let requests = items
+        .iter()
+        .enumerate()
+        .map(|(position, item)| {
+            let in_order = item.after.is_none_or(|after| after < position);
+            item.call.item(position).filter(|_| in_order).map(|request| request.after(item.after))
+        })
+        .collect::<Option<Vec<_>>>()?;
+    Some((version, requests))
+}
+
+fn answer(call: &WriteCall, reply: Option<ItemReply>) -> Answer {
+    let Some(reply) = reply else { return Answer::Doubt { status: None } };
+    match reply.status {
+        200..300 => {
+            let id =
+                reply.body.as_ref().and_then(|b| b.get("id")).and_then(|id| id.as_str()).map(str::to_owned);
+            match call {
+                WriteCall::CreateToken { .. } => Answer::Done { device_id: id, method_id: None },
+                WriteCall::CreatePhone { .. }
+                | WriteCall::UpdatePhone { .. }
+                | WriteCall::DeletePhone { .. }
+                | WriteCall::ActivateToken { .. }
+                | WriteCall::AssignToken { .. }
+                | WriteCall::UnassignToken { .. }
+                | WriteCall::DeleteDevice { .. }
+                | WriteCall::SetDefault { .. } => Answer::Done { device_id: None, method_id: id },
+            }
+        }
+        status => unsuccessful(status, error_code_of(reply.body.as_ref())),
+    }
+}
+
+fn unsuccessful(status: u16, code: String) -> Answer {
+    match status {
+        424 => Answer::DependencyFailed,
+        429 => Answer::Throttled,
+        // Statuses below 400 that are no success say nothing about what was done; 408 is a time-out.
+        0..400 | 408 | 500.. => Answer::Doubt { status: Some(status) },
+        _ => Answer::Refused { status, code },
+    }
+}
