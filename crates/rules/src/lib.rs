@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The functional core: what becomes of one user, and how it is taken back.
+//!
+//! Pure and total: no clock, no I/O, no randomness; `now` is an argument, every input gives an answer, nothing
+//! panics. It decides and never acts: an answer that another crate does not carry out changes nothing.
+
+mod apply;
+mod backoff;
+mod country;
+mod default;
+mod devices;
+mod fingerprint;
+mod lifecycle;
+mod matching;
+mod number;
+mod phones;
+mod plan;
+mod progress;
+mod secret;
+mod slots;
+mod token;
+mod totp;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::apply;
+pub use backoff::{Backoff, read_back_delay};
+pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
+pub use lifecycle::{EntryEvent, IllegalTransition, transition};
+pub use matching::{directory_key, record_key};
+pub use number::{Extension, Normalised, normalise, same_number};
+pub use plan::plan;
+pub use progress::{Progress, progress};
+pub use token::{reads_tokens, serials};
+pub use totp::totp;
+
+/// Version of these rules. Part of the applied fingerprint (U5): raising it makes every user be looked at again.
+pub const RULES_VERSION: u32 = 1;
