@@ -15,6 +15,7 @@ mod number;
 mod phones;
 mod plan;
 mod progress;
+mod revert;
 mod secret;
 mod slots;
 mod token;
@@ -31,6 +32,7 @@ pub use matching::{directory_key, record_key};
 pub use number::{Extension, Normalised, normalise, same_number};
 pub use plan::plan;
 pub use progress::{Progress, progress};
+pub use revert::{RevertPlan, RevertStep, Written, revert};
 pub use token::{reads_tokens, serials};
 pub use totp::totp;
 
