@@ -5,22 +5,23 @@
 //! clear. Invariants kept here and nowhere else: a pre-image is insert-only; a settled entry stays settled; a
 //! statement that carries a stale epoch touches nothing; counts come from rows.
 
+#[cfg(any(test, feature = "conformance"))]
 mod conformance;
 mod error;
 mod rows;
 mod sqlite;
 
-pub use conformance::conformance;
 pub use error::Error;
 pub use rows::{
     Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
-    InventoryRow, MatchCounts, NewIntent, OpenedRun, PreImage, Release, ResultRow, Run, RunSpec, RunTotals, SlotOutcome,
-    SnapshotFiling, UserHistory,
+    InventoryRow, MatchCounts, NewIntent, OpenedRun, PreImage, Release, ResultRow, Run, RunSpec, RunTotals,
+    SlotOutcome, SnapshotFiling, UserHistory,
 };
 pub use sqlite::SqliteLedger;
 
 use contract::{
-    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId, SnapshotManifest, UserKey,
+    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    SnapshotManifest, UserKey,
 };
 use std::time::Duration;
 
@@ -85,17 +86,33 @@ pub trait Ledger: Send + Sync + 'static {
     async fn directory_cursor(&self, run: RunId) -> Result<DirectoryCursor, Error>;
 
     /// Files a page of the directory together with the link to the next one (`None`: that was the last).
-    async fn file_directory_page(&self, run: RunId, rows: &[DirectoryRow], next: Option<&str>) -> Result<(), Error>;
+    async fn file_directory_page(
+        &self,
+        run: RunId,
+        rows: &[DirectoryRow],
+        next: Option<&str>,
+    ) -> Result<(), Error>;
 
     /// Changes what the methods policy allows these users: first `set`, then `clear`.
-    async fn change_allowed(&self, run: RunId, users: &[EntraId], set: Allowed, clear: Allowed) -> Result<(), Error>;
+    async fn change_allowed(
+        &self,
+        run: RunId,
+        users: &[EntraId],
+        set: Allowed,
+        clear: Allowed,
+    ) -> Result<(), Error>;
 
     /// Files tokens of the inventory; a device that is there already is replaced.
     async fn file_inventory(&self, run: RunId, rows: &[InventoryRow]) -> Result<(), Error>;
 
     /// Freezes the run's entries: every record of the snapshot gets one, matched by the first stage that hits (rules U1
     /// to U4), those that are left out settled with their code; then the run is `Open`. Calling it again changes nothing.
-    async fn match_users(&self, run: RunId, stages: &[Match], include_disabled: bool) -> Result<MatchCounts, Error>;
+    async fn match_users(
+        &self,
+        run: RunId,
+        stages: &[Match],
+        include_disabled: bool,
+    ) -> Result<MatchCounts, Error>;
 
     /// Files the plan lines that a person has reviewed, by ordinal; existing ones are left.
     async fn file_reviewed(&self, run: RunId, rows: &[(i64, Sealed)]) -> Result<(), Error>;
@@ -105,14 +122,26 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks up to `limit` waiting entries as released and answers them by ordinal: those never released, those whose
     /// snooze is over, and those released more than `stale_after` ago; and entries whose lease ended more than `grace`
     /// ago, which go back to waiting first.
-    async fn release(&self, run: RunId, limit: u32, stale_after: Duration, grace: Duration) -> Result<Release, Error>;
+    async fn release(
+        &self,
+        run: RunId,
+        limit: u32,
+        stale_after: Duration,
+        grace: Duration,
+    ) -> Result<Release, Error>;
 
     /// Settles waiting entries that need no worker (rule U5), as `unchanged` with this code word.
     async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error>;
 
     /// Claims waiting entries of an open run for `lease`. Entries that are settled, claimed by somebody or not due yet
     /// are simply not among the answers; neither are users that another open run holds.
-    async fn claim(&self, run: RunId, ordinals: &[i64], owner: &str, lease: Duration) -> Result<Vec<Claim>, Error>;
+    async fn claim(
+        &self,
+        run: RunId,
+        ordinals: &[i64],
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, Error>;
 
     /// Renews leases; answers the ordinals that are still ours. The others are fenced: stop working on them.
     async fn renew(&self, run: RunId, held: &[(i64, i64)], lease: Duration) -> Result<Vec<i64>, Error>;

@@ -1,0 +1,351 @@
+//! The SQLite dialect: one file, write-ahead log, full synchronisation.
+//!
+//! This file only carries calls into transactions; what each does stands in the module it names. Arguments are copied
+//! on the way, since the work must not end with the caller (see `connection`).
+
+mod claim;
+mod connection;
+mod decode;
+mod directory;
+mod fault;
+mod finish;
+mod look;
+mod matching;
+mod open;
+mod release;
+mod run;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod write_ahead;
+
+use crate::{
+    Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, Error, FiledRecord, Finish, InventoryRow,
+    Ledger, MatchCounts, NewIntent, OpenedRun, Release, ResultRow, Run, RunSpec, RunTotals, SnapshotFiling,
+    UserHistory,
+};
+use connection::Connections;
+use contract::{
+    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    SnapshotManifest, UserKey,
+};
+use std::path::Path;
+use std::time::Duration;
+
+/// A ledger in a file of SQLite, or in memory.
+#[derive(Debug, Clone)]
+pub struct SqliteLedger {
+    connections: Connections,
+}
+
+impl SqliteLedger {
+    /// Opens a ledger for writing; makes the file, readable by its owner alone, if it is not there, and brings it to
+    /// this build's shape. Who else writes to it is the caller's affair (a lock beside the file).
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self { connections: open::for_writing(path).await? })
+    }
+
+    /// Opens a ledger for looking, also beside a process that writes to it. It must be there and of this build's shape;
+    /// nothing is migrated, and whatever would write answers `Error::ReadOnly`.
+    pub async fn open_read_only(path: &Path) -> Result<Self, Error> {
+        Ok(Self { connections: open::for_reading(path).await? })
+    }
+
+    /// A ledger that is gone with the process.
+    pub async fn open_in_memory() -> Result<Self, Error> {
+        Ok(Self { connections: open::in_memory().await? })
+    }
+
+    /// Folds the write-ahead log into the file. Nothing is lost without it; the file beside is just not left behind.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Ledger for SqliteLedger {
+    async fn keep(&self, name: &str, candidate: &Sealed) -> Result<Sealed, Error> {
+        let (name, candidate) = (name.to_owned(), candidate.clone());
+        self.connections
+            .write("keeping a value", move |db| {
+                Box::pin(async move { snapshot::keep(db, &name, &candidate).await })
+            })
+            .await
+    }
+
+    async fn learned_rates(&self) -> Result<Vec<(String, f64)>, Error> {
+        self.connections.read("reading the learned rates", move |db| Box::pin(run::learned_rates(db))).await
+    }
+
+    async fn keep_rates(&self, rates: &[(String, f64)]) -> Result<(), Error> {
+        let rates = rates.to_vec();
+        self.connections
+            .write("keeping the learned rates", move |db| {
+                Box::pin(async move { run::keep_rates(db, &rates).await })
+            })
+            .await
+    }
+
+    async fn begin_snapshot(&self, id: &SnapshotId, format: &str) -> Result<SnapshotFiling, Error> {
+        let (id, format) = (id.clone(), format.to_owned());
+        self.connections
+            .write("opening a snapshot", move |db| {
+                Box::pin(async move { snapshot::begin(db, &id, &format).await })
+            })
+            .await
+    }
+
+    async fn file_records(&self, id: &SnapshotId, rows: &[FiledRecord]) -> Result<(), Error> {
+        let (id, rows) = (id.clone(), rows.to_vec());
+        self.connections
+            .write("filing records", move |db| {
+                Box::pin(async move { snapshot::file_records(db, &id, rows).await })
+            })
+            .await
+    }
+
+    async fn file_rejects(&self, id: &SnapshotId, rows: &[Reject]) -> Result<(), Error> {
+        let (id, rows) = (id.clone(), rows.to_vec());
+        self.connections
+            .write("filing rejects", move |db| {
+                Box::pin(async move { snapshot::file_rejects(db, &id, &rows).await })
+            })
+            .await
+    }
+
+    async fn complete_snapshot(&self, manifest: &SnapshotManifest) -> Result<(), Error> {
+        let manifest = manifest.clone();
+        self.connections
+            .write("completing a snapshot", move |db| {
+                Box::pin(async move { snapshot::complete(db, &manifest).await })
+            })
+            .await
+    }
+
+    async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotManifest>, Error> {
+        let id = id.clone();
+        self.connections
+            .read("reading a snapshot", move |db| Box::pin(async move { snapshot::manifest(db, &id).await }))
+            .await
+    }
+
+    async fn rejects(&self, id: &SnapshotId) -> Result<Vec<Reject>, Error> {
+        let id = id.clone();
+        self.connections
+            .read("reading the rejects", move |db| Box::pin(async move { snapshot::rejects(db, &id).await }))
+            .await
+    }
+
+    async fn open_run(&self, spec: &RunSpec) -> Result<OpenedRun, Error> {
+        let spec = spec.clone();
+        self.connections
+            .write("opening a run", move |db| Box::pin(async move { run::open(db, &spec).await }))
+            .await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>, Error> {
+        self.connections.read("reading a run", move |db| Box::pin(run::find(db, id))).await
+    }
+
+    async fn latest_run(&self, kinds: &[RunKind]) -> Result<Option<Run>, Error> {
+        let kinds = kinds.to_vec();
+        self.connections
+            .read("reading the latest run", move |db| Box::pin(async move { run::latest(db, &kinds).await }))
+            .await
+    }
+
+    async fn set_run_state(&self, id: RunId, state: RunState) -> Result<(), Error> {
+        self.connections.write("moving a run", move |db| Box::pin(run::set_state(db, id, state))).await
+    }
+
+    async fn add_totals(&self, id: RunId, add: &RunTotals) -> Result<(), Error> {
+        let add = *add;
+        self.connections
+            .write("adding to a run's totals", move |db| {
+                Box::pin(async move { run::add_totals(db, id, &add).await })
+            })
+            .await
+    }
+
+    async fn take_over(&self) -> Result<u64, Error> {
+        self.connections.write("taking over", move |db| Box::pin(run::take_over(db))).await
+    }
+
+    async fn directory_cursor(&self, run: RunId) -> Result<DirectoryCursor, Error> {
+        self.connections
+            .read("reading how far the directory was read", move |db| Box::pin(directory::cursor(db, run)))
+            .await
+    }
+
+    async fn file_directory_page(
+        &self,
+        run: RunId,
+        rows: &[DirectoryRow],
+        next: Option<&str>,
+    ) -> Result<(), Error> {
+        let (rows, next) = (rows.to_vec(), next.map(str::to_owned));
+        self.connections
+            .write("filing a page of the directory", move |db| {
+                Box::pin(async move { directory::file_page(db, run, rows, next.as_deref()).await })
+            })
+            .await
+    }
+
+    async fn change_allowed(
+        &self,
+        run: RunId,
+        users: &[EntraId],
+        set: Allowed,
+        clear: Allowed,
+    ) -> Result<(), Error> {
+        let users = users.to_vec();
+        self.connections
+            .write("filing what the policy allows", move |db| {
+                Box::pin(async move { directory::change_allowed(db, run, &users, set, clear).await })
+            })
+            .await
+    }
+
+    async fn file_inventory(&self, run: RunId, rows: &[InventoryRow]) -> Result<(), Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("filing the inventory", move |db| {
+                Box::pin(async move { directory::file_inventory(db, run, &rows).await })
+            })
+            .await
+    }
+
+    async fn match_users(
+        &self,
+        run: RunId,
+        stages: &[Match],
+        include_disabled: bool,
+    ) -> Result<MatchCounts, Error> {
+        let stages = stages.to_vec();
+        self.connections
+            .write("matching users", move |db| {
+                Box::pin(async move { matching::match_users(db, run, &stages, include_disabled).await })
+            })
+            .await
+    }
+
+    async fn file_reviewed(&self, run: RunId, rows: &[(i64, Sealed)]) -> Result<(), Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("filing the reviewed plan", move |db| {
+                Box::pin(async move { directory::file_reviewed(db, run, &rows).await })
+            })
+            .await
+    }
+
+    async fn release(
+        &self,
+        run: RunId,
+        limit: u32,
+        stale_after: Duration,
+        grace: Duration,
+    ) -> Result<Release, Error> {
+        self.connections
+            .write("releasing users", move |db| {
+                Box::pin(release::release(db, run, limit, stale_after, grace))
+            })
+            .await
+    }
+
+    async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error> {
+        let (ordinals, codes) = (ordinals.to_vec(), codes.to_owned());
+        self.connections
+            .write("settling unchanged users", move |db| {
+                Box::pin(async move { release::settle_unchanged(db, run, &ordinals, &codes).await })
+            })
+            .await
+    }
+
+    async fn claim(
+        &self,
+        run: RunId,
+        ordinals: &[i64],
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, Error> {
+        let (ordinals, owner) = (ordinals.to_vec(), owner.to_owned());
+        self.connections
+            .write("claiming users", move |db| {
+                Box::pin(async move { claim::claim(db, run, &ordinals, &owner, lease).await })
+            })
+            .await
+    }
+
+    async fn renew(&self, run: RunId, held: &[(i64, i64)], lease: Duration) -> Result<Vec<i64>, Error> {
+        let held = held.to_vec();
+        self.connections
+            .write("renewing leases", move |db| {
+                Box::pin(async move { claim::renew(db, run, &held, lease).await })
+            })
+            .await
+    }
+
+    async fn file_intents(&self, run: RunId, rows: &[NewIntent]) -> Result<Vec<i64>, Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("filing intents", move |db| {
+                Box::pin(async move { write_ahead::file_intents(db, run, rows).await })
+            })
+            .await
+    }
+
+    async fn finish(&self, run: RunId, rows: &[Finish]) -> Result<Vec<i64>, Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("finishing claims", move |db| Box::pin(async move { finish::finish(db, run, rows).await }))
+            .await
+    }
+
+    async fn counts(&self, run: RunId) -> Result<Counts, Error> {
+        self.connections.read("counting users", move |db| Box::pin(look::counts(db, run))).await
+    }
+
+    async fn code_counts(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
+        self.connections.read("counting codes", move |db| Box::pin(look::code_counts(db, run))).await
+    }
+
+    async fn checkpoint(&self, run: RunId, step: &str, page: u32) -> Result<Checkpoint, Error> {
+        let step = step.to_owned();
+        self.connections
+            .write("writing a checkpoint", move |db| {
+                Box::pin(async move { look::checkpoint(db, run, &step, page).await })
+            })
+            .await
+    }
+
+    async fn checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, Error> {
+        self.connections.read("reading the checkpoints", move |db| Box::pin(look::checkpoints(db, run))).await
+    }
+
+    async fn next_due(&self, run: RunId) -> Result<Option<Duration>, Error> {
+        self.connections
+            .read("looking for the next snooze", move |db| Box::pin(release::next_due(db, run)))
+            .await
+    }
+
+    async fn results(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<ResultRow>, Error> {
+        self.connections
+            .read("reading results", move |db| Box::pin(look::results(db, run, after, limit)))
+            .await
+    }
+
+    async fn user_history(&self, key: UserKey) -> Result<UserHistory, Error> {
+        self.connections
+            .read("reading a user's history", move |db| Box::pin(look::user_history(db, key)))
+            .await
+    }
+
+    async fn applied_fingerprint(&self, user: &EntraId) -> Result<Option<Fingerprint>, Error> {
+        let user = user.clone();
+        self.connections
+            .read("reading a fingerprint", move |db| {
+                Box::pin(async move { look::applied_fingerprint(db, &user).await })
+            })
+            .await
+    }
+}

@@ -1,0 +1,268 @@
+//! Runs: opened, resumed, superseded, ended.
+//!
+//! At most one writing run of a batch is unfinished. A run that has ended does not move any more.
+
+use super::decode::{Columns, json};
+use super::fault::Fault;
+use crate::{Error, OpenedRun, Run, RunSpec, RunTotals};
+use contract::{RunId, RunKind, RunState};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+/// Whether a run of this kind may write to Entra.
+pub(super) fn writes(kind: RunKind) -> bool {
+    match kind {
+        RunKind::Migrate | RunKind::Rollback => true,
+        RunKind::Rehearse | RunKind::Verify => false,
+    }
+}
+
+const RUN: &str =
+    "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+                    WHERE run.no = ?1";
+
+fn decode(row: &SqliteRow) -> Result<Run, Fault> {
+    Ok(Run {
+        id: row.run("no")?,
+        spec: RunSpec {
+            kind: row.run_kind("kind")?,
+            batch: row.value("batch")?,
+            snapshot: row.snapshot("snapshot_id")?,
+            policy: row.value("policy")?,
+            policy_hash: row.value("policy_hash")?,
+            plan_hash: row.value("plan_hash")?,
+            include_unchanged: row.value("include_unchanged")?,
+        },
+        state: row.run_state("state")?,
+        opened_at_ms: row.value("opened_at")?,
+        ended_at_ms: row.value("ended_at")?,
+        totals: RunTotals {
+            requests: row.count("requests")?,
+            writes: row.count("writes")?,
+            throttled: row.count("throttled")?,
+            seconds: row.value("seconds")?,
+        },
+    })
+}
+
+pub(super) async fn find(db: &mut SqliteConnection, id: RunId) -> Result<Option<Run>, Fault> {
+    sqlx::query(RUN).bind(id.0).fetch_optional(db).await?.as_ref().map(decode).transpose()
+}
+
+async fn existing(db: &mut SqliteConnection, id: RunId) -> Result<Run, Fault> {
+    find(db, id).await?.ok_or(Fault::Ours(Error::NoRun { run: id }))
+}
+
+pub(super) async fn latest(db: &mut SqliteConnection, kinds: &[RunKind]) -> Result<Option<Run>, Fault> {
+    let row = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.kind IN (SELECT value FROM json_each(?1)) ORDER BY run.no DESC LIMIT 1",
+    )
+    .bind(json(kinds.iter().map(|kind| kind.as_str())))
+    .fetch_optional(db)
+    .await?;
+    row.as_ref().map(decode).transpose()
+}
+
+pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<OpenedRun, Fault> {
+    let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = ?1 AND manifest IS NOT NULL")
+        .bind(&spec.snapshot.0)
+        .fetch_optional(&mut *db)
+        .await?
+        .ok_or_else(|| Fault::no_snapshot(&spec.snapshot))?;
+    if spec.kind == RunKind::Rehearse {
+        drop_rehearsals(db).await?;
+    } else if let Some(run) = unfinished(db, spec, snapshot).await? {
+        return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
+    }
+    let superseded = if writes(spec.kind) { supersede(db, &spec.batch).await? } else { Vec::new() };
+    drop_readings(db).await?;
+    let id = sqlx::query_scalar(
+        "INSERT INTO run (kind, batch, snapshot, policy, policy_hash, plan_hash, include_unchanged, state, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'preparing', (SELECT now_ms FROM clock)) RETURNING no",
+    )
+    .bind(spec.kind.as_str())
+    .bind(&spec.batch)
+    .bind(snapshot)
+    .bind(&spec.policy)
+    .bind(&spec.policy_hash)
+    .bind(spec.plan_hash.as_deref())
+    .bind(spec.include_unchanged)
+    .fetch_one(&mut *db)
+    .await?;
+    Ok(OpenedRun { run: existing(db, RunId(id)).await?, resumed: false, superseded })
+}
+
+/// The policy is told by its hash: its text may be spelt in another way.
+async fn unfinished(db: &mut SqliteConnection, spec: &RunSpec, snapshot: i64) -> Result<Option<Run>, Fault> {
+    let row = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.batch = ?1 AND run.kind = ?2 AND run.state IN ('preparing', 'open') AND run.snapshot = ?3
+            AND run.policy_hash = ?4 AND run.plan_hash IS ?5 AND run.include_unchanged = ?6
+          ORDER BY run.no DESC LIMIT 1",
+    )
+    .bind(&spec.batch)
+    .bind(spec.kind.as_str())
+    .bind(snapshot)
+    .bind(&spec.policy_hash)
+    .bind(spec.plan_hash.as_deref())
+    .bind(spec.include_unchanged)
+    .fetch_optional(db)
+    .await?;
+    row.as_ref().map(decode).transpose()
+}
+
+/// Ends the unfinished writing runs of a batch. Their users are free at once, but for those that a worker still holds:
+/// its lease has to end first, since a write of it may be under way.
+async fn supersede(db: &mut SqliteConnection, batch: &str) -> Result<Vec<RunId>, Fault> {
+    let mut runs: Vec<i64> = sqlx::query_scalar(
+        "UPDATE run SET state = 'superseded', ended_at = (SELECT now_ms FROM clock)
+          WHERE batch = ?1 AND kind IN ('migrate', 'rollback') AND state IN ('preparing', 'open') RETURNING no",
+    )
+    .bind(batch)
+    .fetch_all(&mut *db)
+    .await?;
+    runs.sort_unstable();
+    sqlx::query(
+        "UPDATE entry SET holds = 0
+          WHERE holds = 1 AND run IN (SELECT value FROM json_each(?1))
+            AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock))",
+    )
+    .bind(json(runs.iter().copied()))
+    .execute(db)
+    .await?;
+    Ok(runs.into_iter().map(RunId).collect())
+}
+
+/// A rehearsal's entries are of use until the next one; its row stays, as a superseded run if it was not done.
+async fn drop_rehearsals(db: &mut SqliteConnection) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE run SET state = 'superseded', ended_at = (SELECT now_ms FROM clock)
+          WHERE kind = 'rehearse' AND state IN ('preparing', 'open')",
+    )
+    .execute(&mut *db)
+    .await?;
+    for statement in [
+        "DELETE FROM entry WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
+        "DELETE FROM reviewed WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
+        "DELETE FROM checkpoint WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
+    ] {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+/// What ended runs have read of the tenant is old, and their entries have copied what they need.
+async fn drop_readings(db: &mut SqliteConnection) -> Result<(), Fault> {
+    for statement in [
+        "DELETE FROM directory WHERE run IN (SELECT no FROM run WHERE state IN ('done', 'superseded'))",
+        "DELETE FROM inventory WHERE run IN (SELECT no FROM run WHERE state IN ('done', 'superseded'))",
+    ] {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn set_state(db: &mut SqliteConnection, id: RunId, state: RunState) -> Result<(), Fault> {
+    let run = existing(db, id).await?;
+    if run.state == state {
+        return Ok(());
+    }
+    if ended(run.state) {
+        return Err(Error::Ended { run: id, state: run.state }.into());
+    }
+    if state == RunState::Done {
+        refuse_unsettled(db, id).await?;
+    }
+    sqlx::query(
+        "UPDATE run SET state = ?2, ended_at = CASE WHEN ?3 THEN (SELECT now_ms FROM clock) END WHERE no = ?1",
+    )
+    .bind(id.0)
+    .bind(state.as_str())
+    .bind(ended(state))
+    .execute(&mut *db)
+    .await?;
+    if state == RunState::Superseded {
+        sqlx::query(
+            "UPDATE entry SET holds = 0
+              WHERE holds = 1 AND run = ?1 AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock))",
+        )
+        .bind(id.0)
+        .execute(db)
+        .await?;
+    }
+    Ok(())
+}
+
+fn ended(state: RunState) -> bool {
+    match state {
+        RunState::Preparing | RunState::Open => false,
+        RunState::Done | RunState::Superseded => true,
+    }
+}
+
+async fn refuse_unsettled(db: &mut SqliteConnection, id: RunId) -> Result<(), Fault> {
+    let row = sqlx::query(
+        "SELECT count(*) AS entries,
+                count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed')) AS settled
+           FROM entry WHERE run = ?1",
+    )
+    .bind(id.0)
+    .fetch_one(db)
+    .await?;
+    let (expected, found): (u64, u64) = (row.count("entries")?, row.count("settled")?);
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Incomplete { what: format!("run {id} (settled users)"), expected, found }.into())
+}
+
+pub(super) async fn add_totals(db: &mut SqliteConnection, id: RunId, add: &RunTotals) -> Result<(), Fault> {
+    let counted = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let done = sqlx::query(
+        "UPDATE run SET requests = requests + ?2, writes = writes + ?3, throttled = throttled + ?4,
+                        seconds = seconds + ?5 WHERE no = ?1",
+    )
+    .bind(id.0)
+    .bind(counted(add.requests))
+    .bind(counted(add.writes))
+    .bind(counted(add.throttled))
+    .bind(add.seconds)
+    .execute(db)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoRun { run: id }.into()) }
+}
+
+pub(super) async fn learned_rates(db: &mut SqliteConnection) -> Result<Vec<(String, f64)>, Fault> {
+    Ok(sqlx::query_as("SELECT bucket, rate FROM learned_rate ORDER BY bucket").fetch_all(db).await?)
+}
+
+pub(super) async fn keep_rates(db: &mut SqliteConnection, rates: &[(String, f64)]) -> Result<(), Fault> {
+    for (bucket, rate) in rates {
+        sqlx::query("INSERT INTO learned_rate (bucket, rate) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET rate = excluded.rate")
+            .bind(bucket)
+            .bind(rate)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn take_over(db: &mut SqliteConnection) -> Result<u64, Fault> {
+    let voided = sqlx::query(
+        "UPDATE entry SET state = 'waiting', owner = NULL, lease_until = NULL, released_at = NULL, cut_short = 1
+          WHERE state = 'claimed' AND run IN (SELECT no FROM run)",
+    )
+    .execute(&mut *db)
+    .await?;
+    for statement in [
+        "UPDATE entry SET released_at = NULL
+          WHERE state = 'waiting' AND released_at IS NOT NULL
+            AND run IN (SELECT no FROM run WHERE state IN ('preparing', 'open'))",
+        "UPDATE entry SET holds = 0
+          WHERE holds = 1 AND run IN (SELECT no FROM run WHERE state NOT IN ('preparing', 'open'))",
+    ] {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    Ok(voided.rows_affected())
+}

@@ -1,0 +1,80 @@
+//! Write-ahead: pre-images and intents, on file before anything is sent.
+//!
+//! A pre-image is insert-only. A row whose epoch no longer holds files nothing, and neither does its entry.
+
+use super::decode::json;
+use super::fault::Fault;
+use crate::NewIntent;
+use contract::RunId;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::collections::BTreeSet;
+
+/// Rows a statement.
+const ROWS_A_STATEMENT: usize = 500;
+
+pub(super) async fn file_intents(
+    db: &mut SqliteConnection,
+    run: RunId,
+    rows: Vec<NewIntent>,
+) -> Result<Vec<i64>, Fault> {
+    let held = held(db, run, &rows).await?;
+    let fenced: BTreeSet<i64> =
+        rows.iter().filter(|row| !held.contains(&(row.ordinal, row.epoch))).map(|row| row.ordinal).collect();
+    let rows: Vec<_> = rows.into_iter().filter(|row| !fenced.contains(&row.ordinal)).collect();
+    for page in rows.chunks(ROWS_A_STATEMENT) {
+        file_pre_images(db, run, page).await?;
+        file_page(db, run, page).await?;
+    }
+    Ok(rows.iter().map(|row| row.ordinal).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// The claims that still hold: the epoch, the user, and a writing run that is open.
+async fn held(
+    db: &mut SqliteConnection,
+    run: RunId,
+    rows: &[NewIntent],
+) -> Result<BTreeSet<(i64, i64)>, Fault> {
+    let asked: BTreeSet<_> = rows.iter().map(|row| (row.ordinal, row.epoch, row.user.0.as_str())).collect();
+    let asked = json(asked.into_iter().map(|(ordinal, epoch, user)| {
+        vec![serde_json::Value::from(ordinal), serde_json::Value::from(epoch), serde_json::Value::from(user)]
+    }));
+    let held: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT e.ordinal, e.epoch FROM json_each(?2) j
+           JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
+          WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND e.state = 'claimed' AND e.writing
+            AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open')",
+    )
+    .bind(run.0)
+    .bind(asked)
+    .fetch_all(db)
+    .await?;
+    Ok(held.into_iter().collect())
+}
+
+async fn file_pre_images(db: &mut SqliteConnection, run: RunId, page: &[NewIntent]) -> Result<(), Fault> {
+    let mut insert =
+        QueryBuilder::<Sqlite>::new("INSERT INTO pre_image (entra, slot, value, run, filed_at) ");
+    insert.push_values(page, |mut values, row| {
+        values.push_bind(row.user.0.as_str()).push_bind(row.slot.as_str());
+        values.push_bind(row.pre_image.as_ref().map(|value| value.0.as_slice()));
+        values.push_bind(run.0).push("(SELECT now_ms FROM clock)");
+    });
+    insert.push(" ON CONFLICT (entra, slot) WHERE settled_by IS NULL DO NOTHING").build().execute(db).await?;
+    Ok(())
+}
+
+async fn file_page(db: &mut SqliteConnection, run: RunId, page: &[NewIntent]) -> Result<(), Fault> {
+    let mut insert =
+        QueryBuilder::<Sqlite>::new("INSERT INTO intent (entra, run, slot, epoch, filed_at, value) ");
+    insert.push_values(page, |mut values, row| {
+        values.push_bind(row.user.0.as_str()).push_bind(run.0).push_bind(row.slot.as_str());
+        values.push_bind(row.epoch).push("(SELECT now_ms FROM clock)");
+        values.push_bind(row.to.as_ref().map(|value| value.0.as_slice()));
+    });
+    insert.push(
+        " ON CONFLICT (entra, run, slot) DO UPDATE SET epoch = excluded.epoch, filed_at = excluded.filed_at,
+            value = excluded.value, outcome = NULL",
+    );
+    insert.build().execute(db).await?;
+    Ok(())
+}
