@@ -6,25 +6,41 @@
 //! that holds them. Nothing here is unix-only: it runs beside MFA Server.
 
 mod assemble;
+mod cohorts;
+mod device_rows;
 mod digest;
 mod error;
+mod flat;
 mod format;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod journey_tests;
 mod json;
 mod keys;
 mod limits;
 mod lines;
 mod ndjson;
+mod recognise;
 mod records;
+mod rows;
+mod seeds;
+mod soap;
 mod source;
 mod survey;
+mod table;
+mod tally;
 mod usernames;
 mod vocabulary;
 mod wire;
 
+pub use cohorts::{Attributes, CohortRow, Cohorts, cohorts};
 pub use error::Error;
 pub use format::Format;
 pub use json::{LineFault, parse_line};
+pub use recognise::recognise;
 pub use records::{Item, Records, records};
 pub use source::Source;
-pub use survey::{Survey, survey};
+pub use survey::{DevicesFile, Survey, survey};
+pub use tally::{GROUPS, Holdings, Inspection, Tally, inspect};
 pub use wire::{WireDevice, WireSettings, WireUser};

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::json::{parse_line, username_of_line};
 use crate::lines::{Line, Lines};
 use crate::usernames::{Claims, Suspects};
-use crate::wire::WireUser;
+use crate::wire::Entry;
 use contract::RejectCode;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,9 +40,6 @@ pub(crate) fn recount(path: &Path, suspects: &mut Suspects) -> Result<(), Error>
     Ok(())
 }
 
-/// One record read, or why it is none.
-pub(crate) type Read = (u64, Result<WireUser, RejectCode>);
-
 /// The second pass.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -56,16 +53,17 @@ impl Reader {
     }
 
     /// The next record with its line.
-    pub(crate) fn next(&mut self) -> Result<Option<Read>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, Error> {
         loop {
-            return Ok(match self.lines.next().map_err(Error::io(&self.path))? {
-                None => None,
-                Some(Line::TooLong(number)) => Some((number, Err(RejectCode::RecordTooLarge))),
+            let (line, user) = match self.lines.next().map_err(Error::io(&self.path))? {
+                None => return Ok(None),
+                Some(Line::TooLong(line)) => (line, Err(("-", RejectCode::RecordTooLarge))),
                 Some(Line::Text(_, bytes)) if bytes.trim_ascii().is_empty() => continue,
-                Some(Line::Text(number, bytes)) => {
-                    Some((number, parse_line(bytes).map_err(|fault| fault.code())))
+                Some(Line::Text(line, bytes)) => {
+                    (line, parse_line(bytes).map_err(|fault| ("-", fault.code())))
                 }
-            });
+            };
+            return Ok(Some(Entry { file: None, line, user }));
         }
     }
 

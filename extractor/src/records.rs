@@ -1,83 +1,178 @@
 //! The second pass: one item a record, in the source's order.
 //!
-//! `read = accepted + rejected` holds after every item. The last item is an error if the source is no longer the one
-//! that was surveyed.
+//! `read = accepted + rejected` holds after every item. Rows of side files that were turned away come as items of
+//! their own and are in neither count. The last item is an error if the source is no longer the one that was surveyed.
 
-use crate::{Error, Source, Survey, assemble, ndjson};
+use crate::device_rows::DeviceRows;
+use crate::digest::Sha256;
+use crate::seeds::{self, Seeds};
+use crate::wire::Entry;
+use crate::{Error, Format, Source, Survey, assemble, flat, ndjson, soap};
 use contract::{RecordRow, Reject, RejectCode, SnapshotManifest};
+use std::collections::VecDeque;
+use std::path::PathBuf;
 
-/// One record of the source.
+/// What the second pass yields.
 #[derive(Debug)]
 pub enum Item {
-    /// It goes on.
+    /// A record that goes on.
     Accepted(Box<RecordRow>),
-    /// It was turned away.
+    /// A record that was turned away.
     Rejected(Reject),
+    /// A row of the token seed file or of the devices file that was turned away. It belongs in the rejects file and
+    /// is not counted in `read`, which counts users. A device row whose user is nowhere is `incomplete`.
+    SideRejected(Reject),
+}
+
+#[derive(Debug)]
+enum Reader {
+    Ndjson(ndjson::Reader),
+    Csv(flat::Reader),
+    Soap(soap::Reader),
 }
 
 /// The stream of records.
 #[derive(Debug)]
 pub struct Records {
-    reader: Option<ndjson::Reader>,
+    reader: Option<Reader>,
+    seeds: Option<Seeds>,
+    sides: VecDeque<Reject>,
+    datafile: PathBuf,
     survey: Survey,
-    source: Source,
     manifest: SnapshotManifest,
+    seeds_joined: u64,
+    complete: bool,
 }
 
-/// Starts the second pass.
+/// Starts the second pass: loads the token seed file, indexes the devices file, opens the datafile.
 ///
 /// # Errors
-/// A file cannot be opened any more.
+/// A file cannot be opened any more, or a side file is no longer the one that was surveyed.
 pub fn records(source: &Source, survey: &Survey) -> Result<Records, Error> {
+    let mut sides = VecDeque::new();
+    let seeds = match &source.token_seeds {
+        None => None,
+        Some(path) => {
+            let loaded = seeds::load(path, survey.seeds_delimiter)?;
+            same(survey.digests.token_seeds, loaded.digest, path)?;
+            sides.extend(loaded.rejects);
+            Some(loaded.seeds)
+        }
+    };
+    let devices = match &survey.devices {
+        None => None,
+        Some(file) => {
+            let (devices, digest, rejects) = DeviceRows::index(&file.path, file.delimiter)?;
+            same(survey.digests.devices, digest, &file.path)?;
+            sides.extend(rejects);
+            Some(devices)
+        }
+    };
+    let path = &source.datafile;
+    let reader = match (survey.format, &survey.folder) {
+        (_, Some(folder)) => Reader::Soap(soap::Reader::new(path, folder.clone())),
+        (Format::Csv { delimiter }, None) => Reader::Csv(flat::Reader::open(path, delimiter, devices)?),
+        (_, None) => Reader::Ndjson(ndjson::Reader::open(path)?),
+    };
+    let format = survey.format.as_str().to_owned();
+    let manifest = SnapshotManifest {
+        v: 1,
+        id: survey.id(),
+        format,
+        read: 0,
+        accepted: 0,
+        rejected: 0,
+        unknown_keys: 0,
+    };
     Ok(Records {
-        reader: Some(ndjson::Reader::open(&source.datafile)?),
+        reader: Some(reader),
+        seeds,
+        sides,
+        datafile: path.clone(),
         survey: survey.clone(),
-        source: source.clone(),
-        manifest: SnapshotManifest {
-            v: 1,
-            id: survey.id(),
-            format: survey.format.as_str().to_owned(),
-            read: 0,
-            accepted: 0,
-            rejected: 0,
-            unknown_keys: 0,
-        },
+        manifest,
+        seeds_joined: 0,
+        complete: false,
     })
 }
 
+fn same(surveyed: Option<Sha256>, now: Sha256, path: &std::path::Path) -> Result<(), Error> {
+    if surveyed == Some(now) { Ok(()) } else { Err(Error::SourceChanged { path: path.to_path_buf() }) }
+}
+
 impl Records {
-    /// The counts so far; of the whole source once the iterator has ended.
+    /// The counts so far; of the whole source once [`Records::is_complete`].
     pub fn manifest(&self) -> &SnapshotManifest {
         &self.manifest
     }
 
+    /// Whether the source was read to its end and is the one that was surveyed. Until then nothing that came out of
+    /// it may be taken for the snapshot.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Accepted records whose token was completed from the token seed file.
+    pub fn seeds_joined(&self) -> u64 {
+        self.seeds_joined
+    }
+
     fn step(&mut self) -> Result<Option<Item>, Error> {
-        let Some(reader) = &mut self.reader else { return Ok(None) };
-        let Some((line, read)) = reader.next()? else {
-            let digest = self.reader.take().map(ndjson::Reader::finish);
-            if digest != Some(self.survey.digests.datafile) {
-                return Err(Error::SourceChanged { path: self.source.datafile.clone() });
-            }
-            return Ok(None);
+        if let Some(reject) = self.sides.pop_front() {
+            return Ok(Some(Item::SideRejected(reject)));
+        }
+        let entry = match &mut self.reader {
+            None => return Ok(None),
+            Some(Reader::Ndjson(reader)) => reader.next()?,
+            Some(Reader::Csv(reader)) => reader.next()?,
+            Some(Reader::Soap(reader)) => reader.next()?,
         };
+        match entry {
+            Some(entry) => Ok(Some(self.judge(entry))),
+            None => self.end(),
+        }
+    }
+
+    fn judge(&mut self, entry: Entry) -> Item {
         self.manifest.read += 1;
-        let judged = read.map_err(|code| ("-", code)).and_then(|user| {
+        let judged = entry.user.and_then(|user| {
             self.manifest.unknown_keys += user.unknown_keys;
             if user.claim().is_some_and(|name| self.survey.duplicates.contains(name)) {
                 return Err(("username", RejectCode::DuplicateUsername));
             }
             assemble::record(user)
         });
-        Ok(Some(match judged {
-            Ok(record) => {
+        match judged {
+            Ok(mut record) => {
                 self.manifest.accepted += 1;
+                if self.seeds.as_ref().is_some_and(|seeds| seeds.join(&mut record)) {
+                    self.seeds_joined += 1;
+                }
                 Item::Accepted(Box::new(RecordRow { ordinal: self.manifest.read.cast_signed(), record }))
             }
             Err((field, code)) => {
                 self.manifest.rejected += 1;
-                Item::Rejected(Reject { file: None, line, field: field.to_owned(), code })
+                Item::Rejected(Reject { file: entry.file, line: entry.line, field: field.to_owned(), code })
             }
-        }))
+        }
+    }
+
+    /// Compares the digests, and brings up what is left of the devices file.
+    fn end(&mut self) -> Result<Option<Item>, Error> {
+        match self.reader.take() {
+            // A folder compares each document as it is read.
+            None | Some(Reader::Soap(_)) => {}
+            Some(Reader::Ndjson(reader)) => {
+                same(Some(self.survey.digests.datafile), reader.finish(), &self.datafile)?;
+            }
+            Some(Reader::Csv(reader)) => {
+                let (digest, devices) = reader.finish();
+                same(Some(self.survey.digests.datafile), digest, &self.datafile)?;
+                self.sides.extend(devices.into_iter().flat_map(DeviceRows::left_over));
+            }
+        }
+        self.complete = true;
+        Ok(self.sides.pop_front().map(Item::SideRejected))
     }
 }
 
@@ -88,6 +183,7 @@ impl Iterator for Records {
         let step = self.step().transpose();
         if matches!(step, Some(Err(_))) {
             self.reader = None;
+            self.sides.clear();
         }
         step
     }

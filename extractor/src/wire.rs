@@ -3,6 +3,7 @@
 //! The readers fill it and `assemble` judges it. A value of the wrong shape is no error here: the first one is
 //! remembered by its field, so that the reject can name it. `Debug` shows no value.
 
+use crate::assemble::Fault;
 use crate::keys::{DeviceField, SettingsField, UserField};
 use crate::limits;
 use contract::Secret;
@@ -35,6 +36,8 @@ pub struct WireUser {
     pub(crate) too_many_devices: bool,
     /// Names that no table knows, on all levels.
     pub(crate) unknown_keys: u64,
+    /// Names of the user's own level that a table knows, even where their value is null.
+    pub(crate) known_keys: u64,
     /// The first field whose value has a shape it must not have, or that is there twice.
     pub(crate) fault: Option<&'static str>,
 }
@@ -65,6 +68,16 @@ pub struct WireDevice {
     pub(crate) app_version: Option<String>,
     pub(crate) oath_secret: Option<Secret>,
     pub(crate) activated_at: Option<String>,
+}
+
+/// One record as a reader found it, or why it holds none: the field and the code.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The file, where the source is a folder.
+    pub(crate) file: Option<String>,
+    /// Line from 1; 0 for documents.
+    pub(crate) line: u64,
+    pub(crate) user: Result<WireUser, Fault>,
 }
 
 /// A value that cannot stand where it was found.

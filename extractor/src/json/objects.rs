@@ -28,6 +28,7 @@ impl<'de> Visitor<'de> for UserVisitor {
         let mut user = WireUser::default();
         let mut devices_seen = false;
         while let Some(Key(field)) = map.next_key::<Key<UserField>>()? {
+            user.known_keys += u64::from(field != UserField::Unknown);
             match field {
                 UserField::Settings => {
                     let part: Part = map.next_value()?;
