@@ -8,8 +8,8 @@ use crate::secret;
 use crate::slots::{self, Slots, Standing, Wish};
 use crate::token::{self, Fate};
 use contract::{
-    Change, Code, Device, Fingerprint, FingerprintKey, History, Method, Note, Observed, Policy, Record, Subject,
-    Token,
+    Change, Code, Device, Fingerprint, FingerprintKey, History, Method, Note, Observed, Policy, Record,
+    Subject, Token,
 };
 use std::cmp::Reverse;
 

@@ -17,7 +17,9 @@ pub fn record_key(record: &Record, stage: Match) -> Option<String> {
         Match::SamAccountName => {
             directory_key(username.rsplit_once('\\').map_or(username, |(_, account)| account))
         }
-        Match::Mail => record.email.as_deref().and_then(directory_key).or_else(|| address.and_then(directory_key)),
+        Match::Mail => {
+            record.email.as_deref().and_then(directory_key).or_else(|| address.and_then(directory_key))
+        }
         Match::EmployeeId | Match::ImmutableId => directory_key(username),
     }
 }

@@ -107,9 +107,8 @@ pub fn normalise(raw: &RawPhone, default_country_code: Option<&str>) -> Result<N
     let (main, embedded) = split_extension(&raw.number);
     let typed = Typed::read(main)?;
     let extension = extension(&raw.extension).or_else(|| embedded.and_then(extension));
-    let settled = settle_typed(&typed, field(&raw.country_code), || {
-        default_country_code.map_or(Field::Empty, field)
-    })?;
+    let settled =
+        settle_typed(&typed, field(&raw.country_code), || default_country_code.map_or(Field::Empty, field))?;
     Ok(settled.into_normalised(extension))
 }
 

@@ -14,9 +14,7 @@
 use crate::default::Present;
 use crate::number::same_number;
 use crate::slots::{self, Standing};
-use contract::{
-    Allowed, Change, Code, DefaultMethod, Mode, Note, Observed, Subject, Target, TokenStatus,
-};
+use contract::{Allowed, Change, Code, DefaultMethod, Mode, Note, Observed, Subject, Target, TokenStatus};
 
 /// What a run wrote, as the ledger has it on file.
 #[derive(Clone, PartialEq, Eq)]

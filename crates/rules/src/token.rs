@@ -117,8 +117,7 @@ pub(crate) fn known(
     let tokens = &observed.methods.hardware_oath;
     let serials: Vec<&String> =
         history.secrets.iter().filter(|(fp, _)| *fp == secret).map(|(_, serial)| serial).collect();
-    if let Some(found) =
-        serials.iter().find_map(|s| slots::on_user(observed, s).map(|at| ((*s).clone(), at)))
+    if let Some(found) = serials.iter().find_map(|s| slots::on_user(observed, s).map(|at| ((*s).clone(), at)))
     {
         return Some(found);
     }

@@ -1,4 +1,12 @@
 //! Tests of the rules as a whole. A row of the table must never be made to fit the code: the table restates
 //! `sync-rules.md`, and every rule and every code of it is covered.
 
+mod case;
 mod numbers;
+mod properties;
+mod rows_phones;
+mod rows_tokens;
+mod rows_users;
+mod small;
+mod table;
+mod tenant;
