@@ -98,13 +98,15 @@ impl Phones {
             Ok(number) => number,
             Err(code) => return self.note(code, Subject::Backup),
         };
+        let claimed =
+            policy.covers(Method::Phone) && matches!(primary, Primary::Placed { target: Target::Mobile, .. });
         let mut promoted = false;
         let target = match extension {
             Some(Extension::Unrepresentable) => {
                 return self.note(Code::ExtensionUnrepresentable, Subject::Backup);
             }
             Some(Extension::Digits(_)) => Target::Office,
-            None if policy.promote_backup_to_mobile && self.may_be_mobile(&number, observed) => {
+            None if policy.promote_backup_to_mobile && self.may_be_mobile(claimed, &number, observed) => {
                 promoted = true;
                 Target::Mobile
             }
@@ -133,9 +135,9 @@ impl Phones {
     }
 
     /// B4's promotion: no mobile at all, or the one that an earlier promotion wrote (else planning again after it
-    /// would add the same number as alternate mobile). `holds` is Phone's own claim on the mobile.
-    fn may_be_mobile(&self, number: &Normalised, observed: &Observed) -> bool {
-        !self.mobile || (self.holds != Some(Target::Mobile) && stands(observed, Target::Mobile, number))
+    /// would add the same number as alternate mobile). A mobile that Phone claims is never the backup's.
+    fn may_be_mobile(&self, claimed: bool, number: &Normalised, observed: &Observed) -> bool {
+        !self.mobile || (!claimed && stands(observed, Target::Mobile, number))
     }
 
     /// Plans a number; true where it will stand there or does so already.

@@ -175,7 +175,8 @@ fn on_file(plan: &Plan) -> Vec<Written> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    // What fails once becomes a row of the table, not a file of seeds.
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn planning_again_after_applying_gives_no_change(mut case in any_case(7)) {
@@ -251,7 +252,13 @@ proptest! {
                 Subject::Phone => less.record.phone = RawPhone::default(),
                 Subject::Backup => less.record.backup = RawPhone::default(),
                 Subject::OathToken => less.record.oath_token = None,
-                _ => continue,
+                Subject::MobileApp
+                | Subject::Default
+                | Subject::User
+                | Subject::Mobile
+                | Subject::AlternateMobile
+                | Subject::Office
+                | Subject::HardwareOath => continue,
             }
             prop_assert_eq!(others(&less.plan(), note.method), others(&plan, note.method), "{:?}", note);
         }

@@ -288,6 +288,31 @@ pub(super) fn rows() -> Vec<Row> {
             &["backup-promoted-to-mobile mobile", "unchanged mobile", ALONE],
         ),
         row(
+            "B4",
+            |c| {
+                c.record.phone = phone("1", "4255550111", "");
+                c.record.backup = phone("1", "4255550111", "");
+                c.has(Target::Mobile, "+1 4255550111");
+                c.policy.promote_backup_to_mobile = true;
+                c.policy.methods = vec![Method::Backup];
+            },
+            &[],
+            &["backup-promoted-to-mobile mobile", "unchanged mobile", ALONE],
+        ),
+        row(
+            "B4",
+            |c| {
+                c.record.phone = phone("1", "4255550100", "");
+                c.record.backup = phone("1", "4255550111", "");
+                c.has(Target::Mobile, "+1 4255550111");
+                c.policy.on_existing = OnExisting::Keep;
+                c.policy.promote_backup_to_mobile = true;
+                c.policy.methods = vec![Method::Phone, Method::Backup];
+            },
+            &["alternateMobile - > +1 4255550111"],
+            &["kept-existing mobile", ALONE],
+        ),
+        row(
             "B5",
             |c| {
                 c.record.phone = phone("1", "4255550100", "");
