@@ -1,0 +1,72 @@
+//! Feature rollout policies and domains, as the state file has them; read only.
+//!
+//! Navigation properties (`appliesTo`, `federationConfiguration`) lie inside their owner in the file and come out
+//! where Graph has them.
+
+use super::Tenant;
+use super::answer::Answer;
+use super::call::Call;
+use super::inventory_calls::page_answer;
+use super::refusal::Refusal;
+use super::route::Route;
+use serde_json::Value;
+
+fn by_id<'v>(list: &'v [Value], id: &str) -> Result<&'v Value, Refusal> {
+    list.iter()
+        .find(|v| v.get("id").and_then(Value::as_str).is_some_and(|i| i.eq_ignore_ascii_case(id)))
+        .ok_or_else(|| Refusal::Absent(id.to_owned()))
+}
+
+fn without(value: &Value, navigation: &str) -> Value {
+    let mut value = value.clone();
+    if let Some(map) = value.as_object_mut() {
+        map.remove(navigation);
+    }
+    value
+}
+
+fn list_in<'v>(value: &'v Value, navigation: &str) -> &'v [Value] {
+    value.get(navigation).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn entity(call: &Call, mut value: Value, context: &str) -> Answer {
+    if let Some(map) = value.as_object_mut() {
+        map.insert("@odata.context".to_owned(), Value::from(call.context(&format!("{context}/$entity"))));
+    }
+    Answer::json(200, &value)
+}
+
+fn list(call: &Call, values: Vec<Value>, context: &str) -> Answer {
+    let total = values.len();
+    let page = values.into_iter().skip(call.query.skip).take(call.query.page_size()).collect();
+    page_answer(call, context, page, total)
+}
+
+impl Tenant {
+    pub(super) fn get_rollout(&self, call: &Call) -> Result<Answer, Refusal> {
+        const POLICIES: &str = "policies/featureRolloutPolicies";
+        let expands = call.query.expand.as_deref().is_some_and(|e| e.contains("appliesTo"));
+        let rollout = |v: &Value| if expands { v.clone() } else { without(v, "appliesTo") };
+        let domain = |v: &Value| without(v, "federationConfiguration");
+        match &call.route {
+            Route::Rollouts => Ok(list(call, self.rollouts.iter().map(rollout).collect(), POLICIES)),
+            Route::Rollout(id) => Ok(entity(call, rollout(by_id(&self.rollouts, id)?), POLICIES)),
+            Route::RolloutAppliesTo(id) => {
+                let groups = list_in(by_id(&self.rollouts, id)?, "appliesTo");
+                Ok(list(call, groups.to_vec(), "directoryObjects"))
+            }
+            Route::Domains => Ok(list(call, self.domains.iter().map(domain).collect(), "domains")),
+            Route::Domain(id) => Ok(entity(call, domain(by_id(&self.domains, id)?), "domains")),
+            Route::Federations(id) => {
+                let found = list_in(by_id(&self.domains, id)?, "federationConfiguration");
+                Ok(list(call, found.to_vec(), &format!("domains('{id}')/federationConfiguration")))
+            }
+            Route::Federation(id, federation) => {
+                let all = list_in(by_id(&self.domains, id)?, "federationConfiguration");
+                let context = format!("domains('{id}')/federationConfiguration");
+                Ok(entity(call, by_id(all, federation)?.clone(), &context))
+            }
+            _ => Err(Refusal::Verb),
+        }
+    }
+}
