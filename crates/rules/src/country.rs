@@ -142,11 +142,12 @@ fn kinds(meta: &Metadata) -> Vec<&Descriptor> {
 }
 
 /// The lengths of all kinds of numbers. Lengths that can only be dialled within an area are left out: such a
-/// number is not reachable from Entra.
+/// number is not reachable from Entra. So are lengths below four, which Graph does not take
+/// (`reference/graph.md` §1.3).
 fn lengths(meta: &Metadata) -> u32 {
     let general = meta.descriptors().general().possible_length();
     let of_kinds = kinds(meta).into_iter().flat_map(|d| d.possible_length().iter());
-    general.iter().chain(of_kinds).filter(|n| **n < 32).fold(0, |mask, n| mask | 1 << n)
+    general.iter().chain(of_kinds).filter(|n| (4..32).contains(*n)).fold(0, |mask, n| mask | 1 << n)
 }
 
 fn trunk(meta: &Metadata) -> Trunk {

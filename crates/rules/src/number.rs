@@ -105,7 +105,11 @@ impl Normalised {
 /// no error here, because P4 may drop it.
 pub fn normalise(raw: &RawPhone, default_country_code: Option<&str>) -> Result<Normalised, Code> {
     let (main, embedded) = split_extension(&raw.number);
-    let typed = Typed::read(main)?;
+    let typed = match Typed::read(main) {
+        // An extension and nothing before it: something is there, and it is no number.
+        Err(Code::PhoneAbsent) if embedded.is_some() => return Err(Code::PhoneInvalid),
+        read => read?,
+    };
     let extension = extension(&raw.extension).or_else(|| embedded.and_then(extension));
     let settled =
         settle_typed(&typed, field(&raw.country_code), || default_country_code.map_or(Field::Empty, field))?;
@@ -119,8 +123,7 @@ pub fn same_number(a: &str, b: &str) -> bool {
 
 /// Whether the source has a number at all (P1).
 pub(crate) fn is_absent(raw: &RawPhone) -> bool {
-    let (main, _) = split_extension(&raw.number);
-    main.chars().all(is_formatting)
+    raw.number.chars().all(is_formatting)
 }
 
 /// The extension that the source has, in its field or within the number (N8).

@@ -62,7 +62,7 @@ impl Phones {
             }
             return;
         }
-        let mut subject = Subject::Mobile;
+        let mut subject = Subject::Phone;
         match primary {
             Primary::Absent => self.note(Code::PhoneAbsent, Subject::Phone),
             Primary::Blocked(code) => self.note(*code, Subject::Phone),

@@ -10,3 +10,4 @@ mod rows_users;
 mod small;
 mod table;
 mod tenant;
+mod way_back;

@@ -95,7 +95,8 @@ fn numbers_come_out_in_the_form_that_graph_takes() {
         // Absent.
         ("1", "", "phone-absent"),
         ("1", " - ", "phone-absent"),
-        ("", "x890", "phone-absent"),
+        ("", "x890", "phone-invalid"),
+        ("48", "#31#601234567", "phone-invalid"),
     ] {
         assert_eq!(shown(cc, number, None), want, "{cc:?} {number:?}");
     }
@@ -168,6 +169,12 @@ fn every_country_has_a_numbering_plan_that_compiles() {
             assert!(country.has_plan(), "+{code} has a pattern that does not compile");
         }
     }
+}
+
+#[test]
+fn debug_shows_no_number() {
+    let shown = format!("{:?}", normalise(&raw("1", "4255550100", "4021"), None));
+    assert!(!shown.contains("555") && !shown.contains("4021"), "{shown}");
 }
 
 #[test]
