@@ -27,7 +27,7 @@ pub enum Item {
 #[derive(Debug)]
 enum Reader {
     Ndjson(ndjson::Reader),
-    Csv(flat::Reader),
+    Csv(Box<flat::Reader>),
     Soap(soap::Reader),
 }
 
@@ -71,7 +71,9 @@ pub fn records(source: &Source, survey: &Survey) -> Result<Records, Error> {
     let path = &source.datafile;
     let reader = match (survey.format, &survey.folder) {
         (_, Some(folder)) => Reader::Soap(soap::Reader::new(path, folder.clone())),
-        (Format::Csv { delimiter }, None) => Reader::Csv(flat::Reader::open(path, delimiter, devices)?),
+        (Format::Csv { delimiter }, None) => {
+            Reader::Csv(Box::new(flat::Reader::open(path, delimiter, devices)?))
+        }
         (_, None) => Reader::Ndjson(ndjson::Reader::open(path)?),
     };
     let format = survey.format.as_str().to_owned();

@@ -10,6 +10,9 @@ use contract::RejectCode;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// A row's line, and its fields or the code of its reject.
+pub(crate) type Judged<'a> = (u64, Result<Fields<'a>, RejectCode>);
+
 /// A CSV file that is being read.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -49,7 +52,7 @@ impl Table {
     }
 
     /// The next row with its line, or the code of its reject.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Result<Fields<'_>, RejectCode>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Judged<'_>>, Error> {
         let width = self.width;
         Ok(self.rows.next().map_err(Error::io(&self.path))?.map(|row| match row {
             Row::Fields(fields) if fields.len() == width => (fields.line, Ok(fields)),

@@ -160,14 +160,14 @@ impl Walk {
             }
             // An empty list, or an empty answer.
             (_, UserField::Settings | UserField::Devices) => {}
-            (Some(Half::Settings), _) => match SettingsField::of(name) {
-                SettingsField::Unknown => self.user.unknown_keys += u64::from(!blank && name != "error"),
-                field => {
-                    if self.settings.put(field, Scalar::Text(text)) == Err(Misplaced) {
-                        self.user.blame(field.word());
-                    }
+            (Some(Half::Settings), _) => {
+                let field = SettingsField::of(name);
+                let counts = field == SettingsField::Unknown && !blank && name != "error";
+                self.user.unknown_keys += u64::from(counts);
+                if self.settings.put(field, Scalar::Text(text)) == Err(Misplaced) {
+                    self.user.blame(field.word());
                 }
-            },
+            }
             (Some(Half::Devices), _) => self.device_leaf(name, text, blank),
             (None, _) => {}
         }
