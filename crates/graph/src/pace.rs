@@ -5,9 +5,12 @@
 //! but Tokio's, so that tests can pause it. The rate is learned by the pure `estimator`.
 
 mod estimator;
+mod evidence;
 mod gate;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use estimator::Estimator;
 use gate::Gate;
@@ -111,7 +114,6 @@ pub(crate) struct Counters {
 
 struct Shared {
     gates: [Gate; 3],
-    started: Instant,
     counters: Counters,
 }
 
@@ -138,7 +140,7 @@ impl Pace {
     pub fn new() -> Self {
         let started = Instant::now();
         let gates = Bucket::ALL.map(|_| Gate::new(started));
-        Self { shared: Arc::new(Shared { gates, started, counters: Counters::default() }) }
+        Self { shared: Arc::new(Shared { gates, counters: Counters::default() }) }
     }
 
     /// Waits until `n` calls may be sent, in the order of asking. Returns at once with `Held` when it is known that

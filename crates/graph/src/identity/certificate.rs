@@ -42,7 +42,7 @@ impl Assertion {
         let text = Zeroizing::new(text);
         let certificate = block(&text, "CERTIFICATE").ok_or_else(|| config("it holds no certificate"))?;
         let key = block(&text, "PRIVATE KEY").ok_or_else(|| {
-            config("it holds no PKCS#8 private key; convert it with `openssl pkcs8 -topk8 -nodes`")
+            config("it holds no PKCS#8 private key; convert it with `openssl pkcs8 -topk8 -nocrypt`")
         })?;
         let key =
             rsa::KeyPair::from_pkcs8(&key).map_err(|_| config("its private key is no usable RSA key"))?;

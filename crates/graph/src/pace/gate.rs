@@ -4,10 +4,13 @@
 //! itself is a plain value behind a lock that is never held across an await.
 
 use super::{Estimator, Held};
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+type MutexTurn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 pub(super) struct Gate {
     turnstile: tokio::sync::Mutex<()>,
@@ -28,12 +31,8 @@ impl Gate {
 
     /// Waits for `n` calls' turn; answers when it was.
     pub(super) async fn acquire(&self, n: u32, not_after: Instant) -> Result<Instant, Held> {
-        self.hopeless(n, not_after)?;
-        let Ok(_turn) = timeout_at(not_after, self.turnstile.lock()).await else {
-            let until = self.at(self.state().release_at(n)).max(Instant::now());
-            return Err(Held { until });
-        };
-        let asked = self.since(Instant::now());
+        let _turn = self.turn(n, not_after).await?;
+        let first = Instant::now();
         loop {
             // Registered before the look, so that a change between look and sleep is not missed.
             let changed = self.changed.notified();
@@ -44,13 +43,29 @@ impl Gate {
                 let elapsed = self.since(now);
                 let release_at = state.release_at(n);
                 if release_at <= elapsed {
-                    state.released(elapsed, n, asked < release_at);
+                    state.released(elapsed, n, now - first);
                     return Ok(now);
                 }
                 self.at(release_at)
             };
             tokio::select! {
                 () = sleep_until(release_at) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Waits in line. A hold that outlasts the deadline is told at once; the place in the line is kept otherwise.
+    async fn turn(&self, n: u32, not_after: Instant) -> Result<MutexTurn<'_>, Held> {
+        let mut turn = pin!(timeout_at(not_after, self.turnstile.lock()));
+        loop {
+            let changed = self.changed.notified();
+            self.hopeless(n, not_after)?;
+            tokio::select! {
+                biased;
+                turn = &mut turn => {
+                    return turn.map_err(|_| Held { until: self.at(self.state().release_at(n)).max(Instant::now()) });
+                }
                 () = changed => {}
             }
         }

@@ -1,0 +1,109 @@
+//! The gate with Tokio's clock paused: order, holds, deadlines.
+
+use super::*;
+
+fn soon(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+fn throttled(seconds: f64, scope: Option<&str>) -> Verdict {
+    Verdict {
+        accepted: 0,
+        rejected: 1,
+        retry_after: Some(Duration::from_secs_f64(seconds)),
+        scope: scope.map(str::to_owned),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_stops_callers_who_wait_already() {
+    let pace = Pace::new();
+    let first = pace.acquire(Bucket::Writes, 20, soon(60)).await.expect("the first bundle goes at once");
+    let waiting = tokio::spawn({
+        let pace = pace.clone();
+        async move { pace.acquire(Bucket::Writes, 20, soon(600)).await.map(|grant| grant.at) }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let held_from = Instant::now();
+    pace.settled(first, &throttled(30.5, None));
+    let at = waiting.await.expect("the task ends").expect("quota is had");
+    assert!(at - held_from >= Duration::from_secs_f64(30.5), "{:?}", at - held_from);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_within_the_hold_is_refused_at_once_also_to_those_who_wait() {
+    let pace = Pace::new();
+    let first = pace.acquire(Bucket::Writes, 20, soon(60)).await.expect("quota");
+    let waiting = tokio::spawn({
+        let pace = pace.clone();
+        async move { (pace.acquire(Bucket::Writes, 20, soon(20)).await.map(|_| ()), Instant::now()) }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pace.settled(first, &throttled(30.0, None));
+    let told = Instant::now();
+    let (answer, at) = waiting.await.expect("the task ends");
+    assert!(answer.expect_err("held").until >= told + Duration::from_secs(30));
+    assert!(at - told < Duration::from_millis(10), "told after {:?}", at - told);
+    let held = pace.acquire(Bucket::Writes, 1, soon(29)).await.expect_err("held");
+    assert!(held.until > soon(29));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_go_in_the_order_of_asking() {
+    let pace = Pace::new();
+    let mut tasks = Vec::new();
+    for n in [20, 1, 20, 1, 5] {
+        let pace = pace.clone();
+        tasks
+            .push(tokio::spawn(async move { pace.acquire(Bucket::Reads, n, soon(600)).await.map(|g| g.at) }));
+        tokio::task::yield_now().await;
+    }
+    let mut last = None;
+    for task in tasks {
+        let at = task.await.expect("the task ends").ok();
+        assert!(at >= last);
+        last = at;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_counts_reads_and_writes_holds_both() {
+    for (scope, both) in
+        [("Tenant_Application/ReadWrite/app/tenant", true), ("Tenant/Write/app/tenant", false)]
+    {
+        let pace = Pace::new();
+        let grant = pace.acquire(Bucket::Writes, 1, soon(60)).await.expect("quota");
+        pace.settled(grant, &throttled(10.0, Some(scope)));
+        let held = |bucket| pace.status().iter().any(|s| s.bucket == bucket && s.held_for.is_some());
+        assert!(held(Bucket::Writes));
+        assert_eq!(held(Bucket::Reads), both, "{scope}");
+        assert!(!held(Bucket::Directory));
+        assert_eq!(pace.counts().throttled, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_while_waiting_blocks_nobody() {
+    let pace = Pace::new();
+    let _first = pace.acquire(Bucket::Writes, 20, soon(60)).await.expect("quota");
+    let dropped =
+        tokio::time::timeout(Duration::from_millis(10), pace.acquire(Bucket::Writes, 20, soon(60))).await;
+    assert!(dropped.is_err());
+    let asked = Instant::now();
+    assert!(pace.acquire(Bucket::Writes, 20, soon(60)).await.is_ok());
+    assert!(asked.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_learned_survives_by_its_word() {
+    let pace = Pace::new();
+    assert!(pace.learned().is_empty());
+    pace.restore("auth-writes", 50.0);
+    pace.restore("unheard-of", 50.0);
+    pace.restore("auth-reads", f64::NAN);
+    let learned = pace.learned();
+    assert!(
+        matches!(learned.as_slice(), [("auth-writes", rate)] if (rate - 50.0).abs() < 1.0),
+        "{learned:?}"
+    );
+}
