@@ -172,6 +172,22 @@ fn every_country_has_a_numbering_plan_that_compiles() {
 }
 
 #[test]
+fn the_example_of_every_country_is_valid_and_left_as_it_is() {
+    for meta in phonenumber::metadata::DATABASE.iter() {
+        let d = meta.descriptors();
+        let examples = [d.fixed_line(), d.mobile()].into_iter().flatten().filter_map(|d| d.example());
+        for example in examples {
+            let cc = meta.country_code().to_string();
+            let number = normalise(&raw(&cc, example, ""), None).unwrap();
+            assert_eq!(number.to_graph(), format!("+{cc} {example}"), "{}", meta.id());
+            assert!(!number.doubtful, "{} +{cc} {example}", meta.id());
+            let international = normalise(&raw("", &format!("+{cc}{example}"), ""), None).unwrap();
+            assert_eq!(international, number, "{}", meta.id());
+        }
+    }
+}
+
+#[test]
 fn debug_shows_no_number() {
     let shown = format!("{:?}", normalise(&raw("1", "4255550100", "4021"), None));
     assert!(!shown.contains("555") && !shown.contains("4021"), "{shown}");

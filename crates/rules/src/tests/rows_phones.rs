@@ -7,7 +7,6 @@ use contract::{Method, Mode, OnExisting, SmsDirection, Target};
 const A: &str = "mobile - > +1 4255550100";
 const ALONE: &str = "phone-only user";
 
-#[allow(clippy::too_many_lines)]
 pub(super) fn rows() -> Vec<Row> {
     vec![
         row(
