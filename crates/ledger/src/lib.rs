@@ -11,6 +11,8 @@ mod error;
 mod rows;
 mod sqlite;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use conformance::conformance;
 pub use error::Error;
 pub use rows::{
     Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
@@ -134,7 +136,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error>;
 
     /// Claims waiting entries of an open run for `lease`. Entries that are settled, claimed by somebody or not due yet
-    /// are simply not among the answers; neither are users that another open run holds.
+    /// are simply not among the answers; neither, in a writing run, are users that another writing run holds (from its
+    /// first claim of the user until that entry is settled or the run ends).
     async fn claim(
         &self,
         run: RunId,

@@ -1,1 +1,34 @@
-//! The conformance suite: what every dialect must do. Placeholder order of topics follows the trait.
+//! The conformance suite: what every dialect must do, told by the trait alone.
+//!
+//! It never looks into tables and never sleeps: leases and snoozes of no length stand for those that are over. A dialect
+//! passes when `conformance` returns; a promise that is broken panics where it was broken.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite of assertions, built for tests alone")]
+
+mod claims;
+mod endings;
+mod fixture;
+mod history;
+mod looking;
+mod matching;
+mod random;
+mod releases;
+mod runs;
+mod snapshots;
+mod write_ahead;
+
+use crate::Ledger;
+
+/// Runs every check, each on a ledger of its own that `fresh` makes.
+pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
+    snapshots::check(&fresh).await;
+    runs::check(&fresh).await;
+    matching::check(&fresh).await;
+    releases::check(&fresh).await;
+    claims::check(&fresh).await;
+    write_ahead::check(&fresh).await;
+    endings::check(&fresh).await;
+    looking::check(&fresh).await;
+    history::check(&fresh).await;
+    random::check(&fresh).await;
+}

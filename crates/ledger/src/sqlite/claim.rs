@@ -1,6 +1,7 @@
 //! Claims: an entry in one pair of hands, under an epoch and a lease.
 //!
-//! A user that another open run holds cannot be claimed: the statement asks for it, and a unique index stands behind it.
+//! A writing run cannot claim a user that another one holds: the statement asks for it, and a unique index stands behind
+//! it. A run that only reads holds nobody and waits for nobody, else an unfinished migration would stop a rehearsal.
 
 use super::decode::{self, Columns, duration, json, milliseconds};
 use super::fault::Fault;
@@ -25,8 +26,8 @@ const CLAIM: &str = "
      WHERE run = ?1 AND ordinal IN (SELECT value FROM json_each(?2)) AND state = 'waiting'
        AND (not_before IS NULL OR not_before <= (SELECT now_ms FROM clock))
        AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open')
-       AND NOT EXISTS (SELECT 1 FROM entry other
-               WHERE other.entra = entry.entra AND other.holds = 1 AND other.run <> entry.run)
+       AND NOT (writing AND EXISTS (SELECT 1 FROM entry other
+               WHERE other.entra = entry.entra AND other.holds = 1 AND other.run <> entry.run))
     RETURNING ordinal";
 
 const CLAIMED: &str = "

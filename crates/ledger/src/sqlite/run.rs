@@ -248,6 +248,7 @@ pub(super) async fn keep_rates(db: &mut SqliteConnection, rates: &[(String, f64)
     Ok(())
 }
 
+/// Nobody is at work any more, so a user is held only where a write may still be in doubt.
 pub(super) async fn take_over(db: &mut SqliteConnection) -> Result<u64, Fault> {
     let voided = sqlx::query(
         "UPDATE entry SET state = 'waiting', owner = NULL, lease_until = NULL, released_at = NULL, cut_short = 1
@@ -260,7 +261,9 @@ pub(super) async fn take_over(db: &mut SqliteConnection) -> Result<u64, Fault> {
           WHERE state = 'waiting' AND released_at IS NOT NULL
             AND run IN (SELECT no FROM run WHERE state IN ('preparing', 'open'))",
         "UPDATE entry SET holds = 0
-          WHERE holds = 1 AND run IN (SELECT no FROM run WHERE state NOT IN ('preparing', 'open'))",
+          WHERE holds = 1
+            AND (run IN (SELECT no FROM run WHERE state NOT IN ('preparing', 'open'))
+                 OR NOT EXISTS (SELECT 1 FROM intent i WHERE i.entra = entry.entra AND i.outcome IS NULL))",
     ] {
         sqlx::query(statement).execute(&mut *db).await?;
     }

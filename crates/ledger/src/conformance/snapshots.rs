@@ -1,0 +1,78 @@
+//! Snapshots: filed twice is filed once, and complete means counted.
+
+use super::fixture::{manifest, record, reject, sealed};
+use crate::{Error, Ledger};
+use contract::SnapshotId;
+use std::sync::Arc;
+
+pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
+    a_page_filed_twice_is_filed_once(fresh().await).await;
+    complete_is_refused_while_counts_differ(fresh().await).await;
+    a_value_is_kept_once_under_a_race(fresh().await).await;
+    learned_rates_are_replaced(fresh().await).await;
+}
+
+async fn a_page_filed_twice_is_filed_once<L: Ledger>(ledger: L) {
+    let id = SnapshotId("a".repeat(64));
+    assert_eq!(ledger.begin_snapshot(&id, "csv").await.unwrap().filed, 0);
+    for _ in 0..2 {
+        ledger.file_records(&id, &[record(1), record(4)]).await.unwrap();
+        ledger.file_rejects(&id, &[reject(3), reject(2)]).await.unwrap();
+    }
+    let filing = ledger.begin_snapshot(&id, "csv").await.unwrap();
+    assert_eq!((filing.filed, filing.complete), (2, false));
+    assert_eq!(ledger.rejects(&id).await.unwrap(), [reject(2), reject(3)]);
+    ledger.complete_snapshot(&manifest(&id, 2, 2)).await.unwrap();
+    ledger.complete_snapshot(&manifest(&id, 2, 2)).await.unwrap();
+    assert!(ledger.begin_snapshot(&id, "csv").await.unwrap().complete);
+    ledger.file_records(&id, &[record(5)]).await.unwrap();
+    assert_eq!(
+        ledger.begin_snapshot(&id, "csv").await.unwrap().filed,
+        2,
+        "a complete snapshot does not grow"
+    );
+    assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(manifest(&id, 2, 2)));
+}
+
+async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {
+    let id = SnapshotId("b".repeat(64));
+    assert!(matches!(ledger.file_records(&id, &[record(1)]).await, Err(Error::NoSnapshot { .. })));
+    ledger.begin_snapshot(&id, "csv").await.unwrap();
+    ledger.file_records(&id, &[record(1), record(2)]).await.unwrap();
+    ledger.file_rejects(&id, &[reject(3)]).await.unwrap();
+    let mut dropped = manifest(&id, 2, 1);
+    dropped.read = 4;
+    for wrong in [manifest(&id, 3, 1), manifest(&id, 1, 1), manifest(&id, 2, 0), manifest(&id, 2, 2), dropped]
+    {
+        assert!(matches!(ledger.complete_snapshot(&wrong).await, Err(Error::Incomplete { .. })), "{wrong:?}");
+        assert_eq!(ledger.snapshot(&id).await.unwrap(), None);
+    }
+    ledger.complete_snapshot(&manifest(&id, 2, 1)).await.unwrap();
+}
+
+async fn a_value_is_kept_once_under_a_race<L: Ledger>(ledger: L) {
+    let ledger = Arc::new(ledger);
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(
+                async move { ledger.keep("fingerprint-key", &sealed(&n.to_string())).await.unwrap() },
+            )
+        })
+        .collect();
+    let mut kept = Vec::new();
+    for task in tasks {
+        kept.push(task.await.unwrap());
+    }
+    assert!(kept.windows(2).all(|pair| pair[0] == pair[1]), "all of them got the same value");
+    assert_eq!(ledger.keep("fingerprint-key", &sealed("late")).await.unwrap(), kept[0]);
+    assert_eq!(ledger.keep("another", &sealed("late")).await.unwrap(), sealed("late"));
+}
+
+async fn learned_rates_are_replaced<L: Ledger>(ledger: L) {
+    assert!(ledger.learned_rates().await.unwrap().is_empty());
+    ledger.keep_rates(&[("methods".into(), 12.5), ("directory".into(), 20.0)]).await.unwrap();
+    ledger.keep_rates(&[("methods".into(), 11.0)]).await.unwrap();
+    let expected = [("directory".to_owned(), 20.0), ("methods".to_owned(), 11.0)];
+    assert_eq!(ledger.learned_rates().await.unwrap(), expected);
+}
