@@ -2,10 +2,11 @@
 //!
 //! Quota is taken after the token is at hand and right before sending, so that a hold that begins meanwhile is kept.
 
-use crate::identity::Identity;
+use crate::identity::{Http, Identity};
 use crate::pace::{Bucket, Grant, Pace};
 use crate::wire::{error_code, retry_after};
 use crate::{Config, Error};
+use azure_core::http::HttpClient;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -95,12 +96,22 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     pub(crate) fn new(config: &Config, pace: Pace) -> Result<Arc<Self>, Error> {
+        Self::signing_in_over(config, pace, None)
+    }
+
+    /// A client whose sign-ins go over another transport than its own; tests have an authority nearby.
+    pub(crate) fn signing_in_over(
+        config: &Config,
+        pace: Pace,
+        sign_in: Option<Arc<dyn HttpClient>>,
+    ) -> Result<Arc<Self>, Error> {
         let base = Url::parse(&format!("{}/", config.base_url.trim_end_matches('/')))
             .ok()
             .filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
             .ok_or_else(|| Error::Config { what: "`graph_url` is no http or https address".to_owned() })?;
         let http = build(config.request_timeout)?;
-        let identity = Identity::new(config, http.clone())?;
+        let sign_in = sign_in.unwrap_or_else(|| Arc::new(Http(http.clone())));
+        let identity = Identity::new(config, sign_in)?;
         Ok(Arc::new(Self { base, timeout: config.request_timeout, http: RwLock::new(http), identity, pace }))
     }
 

@@ -6,11 +6,13 @@
 mod certificate;
 mod transport;
 
+pub(crate) use transport::Http;
+
 use crate::{Cloud, Config, Credential, Error};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::TokenCredential;
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientOptions, Transport};
+use azure_core::http::{ClientOptions, HttpClient, Transport};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
     ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
@@ -48,20 +50,20 @@ pub(crate) struct Identity {
 
 enum Source {
     Fixed(Secret),
-    SignIn { credential: Credential, cloud: Cloud, http: reqwest::Client },
+    SignIn { credential: Credential, cloud: Cloud, transport: Arc<dyn HttpClient> },
 }
 
 impl Identity {
-    /// Checks that the credential can be used; does not sign in.
-    pub(crate) fn new(config: &Config, http: reqwest::Client) -> Result<Self, Error> {
+    /// Checks that the credential can be used; does not sign in. Sign-ins will go over the transport.
+    pub(crate) fn new(config: &Config, transport: Arc<dyn HttpClient>) -> Result<Self, Error> {
         let source = match &config.credential {
             Credential::Token(token) => Source::Fixed(token.clone()),
             credential @ (Credential::Certificate { .. }
             | Credential::Workload { .. }
             | Credential::Managed { .. }
             | Credential::Secret { .. }) => {
-                sign_in(credential, config.cloud, &http)?;
-                Source::SignIn { credential: credential.clone(), cloud: config.cloud, http }
+                sign_in(credential, config.cloud, &transport)?;
+                Source::SignIn { credential: credential.clone(), cloud: config.cloud, transport }
             }
         };
         Ok(Self { source, scope: config.cloud.scope(), cached: Mutex::default() })
@@ -78,10 +80,10 @@ impl Identity {
     }
 
     async fn get(&self, refused: Option<u64>) -> Result<Token, Error> {
-        let (credential, cloud, http) = match &self.source {
+        let (credential, cloud, transport) = match &self.source {
             Source::Fixed(_) if refused.is_some() => return Err(Error::Unauthorized),
             Source::Fixed(bearer) => return Ok(Token { bearer: bearer.clone(), generation: 0 }),
-            Source::SignIn { credential, cloud, http } => (credential, *cloud, http),
+            Source::SignIn { credential, cloud, transport } => (credential, *cloud, transport),
         };
         let mut cached = self.cached.lock().await;
         if let Some((token, ends)) = &cached.token
@@ -91,7 +93,7 @@ impl Identity {
             return Ok(token.clone());
         }
         // azure_identity keeps tokens too and cannot be told to forget one: a new credential has none.
-        let access = sign_in(credential, cloud, http)?
+        let access = sign_in(credential, cloud, transport)?
             .get_token(&[self.scope.as_str()], None)
             .await
             .map_err(sign_in_error)?;
@@ -105,9 +107,9 @@ impl Identity {
 fn sign_in(
     credential: &Credential,
     cloud: Cloud,
-    http: &reqwest::Client,
+    transport: &Arc<dyn HttpClient>,
 ) -> Result<Arc<dyn TokenCredential>, Error> {
-    let client_options = client_options(cloud, http);
+    let client_options = client_options(cloud, transport);
     let made: azure_core::Result<Arc<dyn TokenCredential>> = match credential {
         Credential::Token(_) => {
             return Err(Error::Config { what: "a fixed token signs nobody in".to_owned() });
@@ -145,12 +147,12 @@ fn sign_in(
     made.map_err(|source| Error::SignIn { source })
 }
 
-fn client_options(cloud: Cloud, http: &reqwest::Client) -> ClientOptions {
+fn client_options(cloud: Cloud, transport: &Arc<dyn HttpClient>) -> ClientOptions {
     let mut custom = CustomConfiguration::default();
     custom.authority_host = cloud.authority().to_owned();
     ClientOptions {
         cloud: Some(Arc::new(CloudConfiguration::Custom(custom))),
-        transport: Some(Transport::new(Arc::new(transport::Http(http.clone())))),
+        transport: Some(Transport::new(Arc::clone(transport))),
         ..ClientOptions::default()
     }
 }

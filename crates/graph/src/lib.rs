@@ -15,6 +15,8 @@ mod identity;
 mod pace;
 mod patience;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod write_call;
 mod writer;

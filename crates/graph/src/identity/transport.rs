@@ -5,7 +5,7 @@ use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request};
 
 #[derive(Debug)]
-pub(super) struct Http(pub(super) reqwest::Client);
+pub(crate) struct Http(pub(crate) reqwest::Client);
 
 #[async_trait::async_trait]
 impl HttpClient for Http {

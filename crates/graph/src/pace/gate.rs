@@ -112,8 +112,9 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
+    /// Refuses what cannot go before its deadline any more.
     fn hopeless(&self, n: u32, not_after: Instant) -> Result<(), Held> {
-        let until = self.at(self.state().release_at(n));
+        let until = self.at(self.state().release_at(n)).max(Instant::now());
         if until > not_after { Err(Held { until }) } else { Ok(()) }
     }
 

@@ -107,3 +107,12 @@ async fn what_was_learned_survives_by_its_word() {
         "{learned:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_after_its_deadline_even_if_nobody_is_held() {
+    let pace = Pace::new();
+    let deadline = Instant::now();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let held = pace.acquire(Bucket::Writes, 1, deadline).await.expect_err("too late");
+    assert!(held.until > deadline);
+}
