@@ -10,7 +10,6 @@ const WAY_OUT: &str = "export the users through the Web Service SDK as NDJSON, C
 
 /// A source that cannot be read. Nothing was written when it is raised by a first pass.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The system refused to open or read it.
     #[error("cannot read {path}: {source}; check the path and the rights, then run the command again")]

@@ -113,7 +113,8 @@ fn any_file(bytes: &[u8]) {
 
 #[test]
 fn the_stored_corpus_is_accounted_for() {
-    let readers: [(&str, fn(&[u8])); 7] = [
+    type Reader = fn(&[u8]);
+    let readers: [(&str, Reader); 7] = [
         ("ndjson", ndjson),
         ("csv", csv),
         ("devices", devices),

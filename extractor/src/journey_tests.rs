@@ -214,6 +214,27 @@ fn limits_turn_a_record_away_and_the_next_one_is_read() {
 }
 
 #[test]
+fn limits_hold_in_the_other_formats_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let users =
+        format!("username;enabled;phone\na;true;\n\"b\";true;\"{}\"\nc;true;\n", "4".repeat(10 << 20));
+    let source = Source::new(write(&folder, "users.csv", users));
+    write(&folder, "users.devices.csv", format!("username;userDeviceId\n{}", "A;1\n".repeat(51)));
+    let seen = look(&source);
+    assert_eq!(seen.rejects, ["2 devices record-too-large", "3 - record-too-large"]);
+    assert_eq!(seen.rows[0].record.username, "c");
+
+    let folder = tempfile::tempdir().unwrap();
+    for half in ["settings", "devices"] {
+        let text = std::fs::read_to_string(fixture(&format!("soap/helga.{half}.xml"))).unwrap();
+        write(&folder, &format!("a.{half}.xml"), &text);
+    }
+    write(&folder, "b.settings.xml", "<a>".repeat(1 << 20));
+    let seen = look(&Source::new(folder.path()));
+    assert_eq!((seen.rows.len(), seen.rejects), (1, vec!["b.settings.xml:0 - record-too-large".to_owned()]));
+}
+
+#[test]
 fn a_source_that_changes_between_the_passes_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let line = "{\"username\":\"a\",\"settings\":{\"enabled\":true}}\n";

@@ -1,7 +1,7 @@
 //! Reads datafiles: recognises the format by content, surveys a source once, then streams its records.
 //!
-//! A source is read twice, front to back: [`survey`] takes the digest and finds usernames that occur twice, then
-//! [`records`] yields one [`Item`] a record. It never writes, never holds a datafile in memory, never quotes a value in
+//! A source is read twice, front to back: [`survey()`] takes the digest and finds usernames that occur twice, then
+//! [`records()`] yields one [`Item`] a record. It never writes, never holds a datafile in memory, never quotes a value in
 //! an error, and keeps `read = accepted + rejected`. PINs, static tokens and security answers never leave the line
 //! that holds them. Nothing here is unix-only: it runs beside MFA Server.
 
@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod lines;
 mod ndjson;
+mod publish;
 mod recognise;
 mod records;
 mod rows;
@@ -38,6 +39,7 @@ pub use cohorts::{Attributes, CohortRow, Cohorts, cohorts};
 pub use error::Error;
 pub use format::Format;
 pub use json::{LineFault, parse_line};
+pub use publish::{PublishError, publish};
 pub use recognise::recognise;
 pub use records::{Item, Records, records};
 pub use source::Source;

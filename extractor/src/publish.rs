@@ -48,7 +48,7 @@ pub fn publish(
                 }
                 .encode(),
             },
-            Item::Rejected(reject) => Message {
+            Item::Rejected(reject) | Item::SideRejected(reject) => Message {
                 id: format!("{}-reject-{}-{}", id.0, reject.file.as_deref().unwrap_or_default(), reject.line),
                 body: SnapshotMessage::Reject(reject).encode(),
             },

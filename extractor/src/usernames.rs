@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 /// The form in which usernames are compared: trimmed, lower case.
 pub(crate) fn fold(username: &str) -> Cow<'_, str> {
@@ -72,13 +73,14 @@ impl Suspects {
 
     /// The names that do occur twice, and none that merely share a hash.
     pub(crate) fn into_duplicates(self) -> Duplicates {
-        Duplicates(self.counts.into_iter().filter_map(|(name, twice)| twice.then_some(name)).collect())
+        let twice = self.counts.into_iter().filter_map(|(name, twice)| twice.then_some(name));
+        Duplicates(Arc::new(twice.collect()))
     }
 }
 
 /// The usernames that occur more than once, in their compared form.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Duplicates(HashSet<Box<str>>);
+pub(crate) struct Duplicates(Arc<HashSet<Box<str>>>);
 
 impl Duplicates {
     pub(crate) fn contains(&self, username: &str) -> bool {
