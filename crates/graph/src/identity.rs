@@ -169,7 +169,8 @@ fn sign_in_error(source: azure_core::Error) -> Error {
                     passing = status >= 500 || status == 429 || status == 408;
                 }
                 ErrorKind::Io | ErrorKind::Connection => passing = true,
-                _ => {}
+                // These say nothing of their own; what they wrap does.
+                ErrorKind::Credential | ErrorKind::DataConversion | ErrorKind::Other => {}
             }
         }
         next = error.source();

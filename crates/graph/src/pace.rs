@@ -183,14 +183,13 @@ impl Pace {
 
     /// How the buckets stand.
     pub fn status(&self) -> Vec<BucketStatus> {
-        let now = Instant::now();
-        Bucket::ALL
-            .into_iter()
-            .map(|bucket| {
-                let (rate_per_s, learned) = self.gate(bucket).rate();
-                BucketStatus { bucket, rate_per_s, learned, held_for: self.gate(bucket).held_for(now) }
-            })
-            .collect()
+        Bucket::ALL.into_iter().map(|bucket| self.of(bucket)).collect()
+    }
+
+    /// How one bucket stands.
+    pub fn of(&self, bucket: Bucket) -> BucketStatus {
+        let (rate_per_s, learned) = self.gate(bucket).rate();
+        BucketStatus { bucket, rate_per_s, learned, held_for: self.gate(bucket).held_for(Instant::now()) }
     }
 
     /// What was learned of the server, by the bucket's word, in calls a second; for the ledger to keep.

@@ -116,3 +116,21 @@ async fn nothing_goes_after_its_deadline_even_if_nobody_is_held() {
     let held = pace.acquire(Bucket::Writes, 1, deadline).await.expect_err("too late");
     assert!(held.until > deadline);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_limit_gets_tens_of_thousands_a_second_through_the_gate() {
+    let pace = Pace::new();
+    let end = soon(12);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let pace = pace.clone();
+        tasks.spawn(async move {
+            while let Ok(grant) = pace.acquire(Bucket::Writes, 20, end).await {
+                pace.settled(grant, &Verdict { accepted: 20, ..Verdict::default() });
+            }
+        });
+    }
+    tasks.join_all().await;
+    let rate = pace.status().iter().find(|s| s.bucket == Bucket::Writes).map(|s| s.rate_per_s);
+    assert!(rate > Some(20_000.0), "{rate:?}");
+}

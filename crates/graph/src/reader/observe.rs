@@ -84,7 +84,9 @@ impl Reader {
             .chunks(bundle::MAX)
             .map(|chunk| chunk.iter().map(Pending::path).collect::<Vec<_>>())
             .enumerate();
-        let mut answers: Vec<Vec<Found>> = pending.chunks(bundle::MAX).map(|_| Vec::new()).collect();
+        // A bundle whose task ends early, as it can with its runtime alone, leaves these.
+        let lost = |chunk: &[Pending<'_>]| chunk.iter().map(|_| Err(Error::Broken(None))).collect();
+        let mut answers: Vec<Vec<Found>> = pending.chunks(bundle::MAX).map(lost).collect();
         let mut under_way = JoinSet::new();
         loop {
             while under_way.len() < BUNDLES_AT_ONCE
@@ -94,7 +96,6 @@ impl Reader {
                 under_way.spawn(async move { (position, reader.bundle(paths).await) });
             }
             let Some(done) = under_way.join_next().await else { break };
-            // A bundle's task ends early only with its runtime; its answers stay empty then.
             if let Ok((position, found)) = done
                 && let Some(slot) = answers.get_mut(position)
             {
