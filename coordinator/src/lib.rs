@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The coordinator: files a snapshot in the ledger, reads the directory, freezes a run's users, releases their orders,
+//! keeps checkpoints, and knows when a run is done.
+//!
+//! It never touches Entra itself beyond reading the directory, and keeps no count beside the rows: after a crash the
+//! same calls go on where the ledger says they stopped.
+
+mod directory;
+mod error;
+mod intake;
+mod release;
+
+pub use error::Error;
+pub use release::Released;
+
+use broker::Queue;
+use contract::{FingerprintKey, Sealer};
+use ledger::Ledger;
+use std::sync::Arc;
+
+/// A coordinator over one ledger.
+pub struct Coordinator {
+    ledger: Arc<dyn Ledger>,
+    sealer: Sealer,
+    keys: FingerprintKey,
+}
+
+impl Coordinator {
+    /// A coordinator.
+    pub fn new(ledger: Arc<dyn Ledger>, sealer: Sealer, keys: FingerprintKey) -> Self {
+        Self { ledger, sealer, keys }
+    }
+}
+
+/// What a release works with: where orders go, and how long a page may take before it is released again.
+pub struct Channel {
+    /// The work queue.
+    pub orders: Arc<dyn Queue>,
+    /// Age at which a released entry that nobody claimed is released again.
+    pub stale_after: std::time::Duration,
+    /// How long after its end a lease is still respected: the holder may have a request under way.
+    pub grace: std::time::Duration,
+}

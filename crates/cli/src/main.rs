@@ -1,2 +1,106 @@
-//! Placeholder.
-fn main() {}
+//! The binary `mfa-migrate`: parses, composes, prints. It decides nothing about users and keeps nothing.
+
+#![expect(clippy::print_stdout, reason = "results go to standard output; everything else to standard error")]
+#![expect(clippy::print_stderr, reason = "what the operator reads while it runs goes to standard error")]
+
+mod args;
+mod config;
+mod engine;
+mod keys;
+mod lines;
+mod lock;
+mod notices;
+mod plan_file;
+mod report;
+mod verbs;
+
+use args::{Args, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// How a call ended (`cli`: exit codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Usage or configuration; nothing was written.
+    Usage,
+    /// Done, but some users are blocked, parked or in conflict.
+    Remainder,
+    /// Stopped before the end, and resumable.
+    Stopped,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Usage => 2,
+            Exit::Remainder => 3,
+            Exit::Stopped => 4,
+        })
+    }
+}
+
+/// An error of usage or configuration: exit code 2, and nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; clap knows which stream each belongs to.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    telemetry::install_log(args.log.as_deref().unwrap_or("warn"));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("mfa-migrate: no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(args));
+    // A reader thread may still wait for a datafile; it holds nothing that matters.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("mfa-migrate: {error:#}");
+            if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<Exit> {
+    let loaded = config::load(&args)?;
+    let json = args.json;
+    match args.verb {
+        Verb::Demo(verb) => verbs::demo::run(&verb, json).await,
+        Verb::Generate(verb) => verbs::generate::run(&verb, json),
+        Verb::Inspect(verb) => verbs::inspect::run(&verb, &loaded.config, json),
+        Verb::Rehearse(verb) => verbs::rehearse::run(&verb, &loaded.config, json).await,
+        Verb::Migrate(verb) => verbs::migrate::run(&verb, &loaded.config, json).await,
+        Verb::Status(verb) => verbs::status::run(&verb, &loaded.config, json).await,
+        Verb::Show(verb) => verbs::show::run(&verb, &loaded.config, json).await,
+        Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,
+        Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
+        Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(&loaded, json),
+        Verb::Check => verbs::check::run(&loaded.config, json).await,
+    }
+}
+
+/// Whether nothing was written and the call itself is at fault.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<config::Error>()
+            || cause.is::<extractor::Error>()
+            || cause.is::<simulator::OptionsError>()
+            || cause.is::<contract::PolicyError>()
+    })
+}

@@ -18,13 +18,14 @@ mod seal;
 mod secret;
 mod slot;
 mod snapshot;
+mod snapshot_message;
 
 pub use code::{Code, CodeKind, Subject};
 pub use disposition::Disposition;
 pub use entry::{EntryState, IntentOutcome, Outcome, RunKind, RunState};
 pub use ids::{EntraId, RunId, SnapshotId, UserKey};
 pub use observed::{
-    Allowed, Authenticator, DefaultMethod, HardwareOath, InventoryToken, Observed, TokenStatus, UserMethods,
+    Allowed, Authenticator, DefaultMethod, DirectoryEntry, HardwareOath, InventoryToken, Observed, TokenStatus, UserMethods,
 };
 pub use order::{Order, OrderError};
 pub use plan::{Change, History, Note, Plan, PlanLine, PlanTarget, Target, Token, TokenStep};
@@ -37,3 +38,4 @@ pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use slot::{serial_fingerprint, slot_key, slot_of};
 pub use snapshot::{RecordRow, Reject, RejectCode, SnapshotManifest};
+pub use snapshot_message::{MessageError, SnapshotMessage};

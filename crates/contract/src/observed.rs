@@ -196,3 +196,24 @@ pub struct Observed {
     /// Serials of this record, as given, that another record of the snapshot claims too.
     pub contested_serials: Vec<String>,
 }
+
+/// What the ledger keeps (sealed) of a directory user, for reports and cohorts.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// Version of this shape; 1.
+    pub v: u8,
+    /// User principal name.
+    pub upn: String,
+    /// Department, if the directory carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<String>,
+    /// Region: usage location, else country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl std::fmt::Debug for DirectoryEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DirectoryEntry([redacted])")
+    }
+}

@@ -1,0 +1,106 @@
+//! Release and sweep: makes a run's orders available, page by page, until every entry is settled.
+//!
+//! The queue is bounded, so a page waits until the one before it is nearly done. What the ledger shows unsettled and
+//! due is released again: that alone brings back what a crash, a snooze or a lost message left behind.
+
+use crate::{Channel, Coordinator, Error};
+use broker::Message;
+use contract::{Code, Order, Policy, RunState};
+use ledger::{Counts, Run};
+use std::time::Duration;
+use telemetry::{Shutdown, crash_point};
+
+/// Entries of one page.
+const PAGE: u32 = 500;
+/// How often the ledger is asked again while nothing is due.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How a release ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// Every entry is settled, and the run is done.
+    Done(Counts),
+    /// A stop was wished for; the same command resumes.
+    Stopped(Counts),
+}
+
+impl Coordinator {
+    /// Releases a run's entries until all are settled or a stop is wished for.
+    ///
+    /// # Errors
+    /// The ledger or the queue failed; calling it again goes on.
+    pub async fn release(
+        &self,
+        run: &Run,
+        policy: &Policy,
+        channel: &Channel,
+        shutdown: &Shutdown,
+    ) -> Result<Released, Error> {
+        let mut page = self.last_page(run).await?;
+        loop {
+            if shutdown.is_requested() {
+                return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
+            }
+            let released =
+                self.ledger.release(run.id, PAGE, channel.stale_after, channel.grace).await?;
+            if released.expired > 0 {
+                tracing::warn!(count = released.expired, "leases ran out; their users are released again");
+            }
+            if released.entries.is_empty() {
+                let counts = self.ledger.counts(run.id).await?;
+                if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
+                    return self.end(run, counts).await;
+                }
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    () = tokio::time::sleep(IDLE) => {}
+                }
+                continue;
+            }
+            crash_point("release.page");
+            let (unchanged, orders) = self.sort(run, policy, released.entries);
+            if !unchanged.is_empty() {
+                let word = Code::UnchangedSinceLast.as_str();
+                self.ledger.settle_unchanged(run.id, &unchanged, word).await?;
+            }
+            tokio::select! {
+                () = shutdown.requested() => {}
+                published = channel.orders.publish(orders) => published?,
+            }
+            page += 1;
+            self.ledger.checkpoint(run.id, "release", page).await?;
+        }
+    }
+
+    /// Rule U5 here, once a page, so that no order goes out and no Graph call is made for users that did not change.
+    fn sort(&self, run: &Run, policy: &Policy, entries: Vec<ledger::Candidate>) -> (Vec<i64>, Vec<Message>) {
+        let mut unchanged = Vec::new();
+        let mut orders = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let as_before = entry.applied.is_some_and(|applied| {
+                applied
+                    == rules::applied_fingerprint(entry.content, policy, &entry.user, entry.allowed, &self.keys)
+            });
+            if as_before && !run.spec.include_unchanged && !entry.in_doubt {
+                unchanged.push(entry.ordinal);
+            } else {
+                let order = Order::new(run.id, entry.ordinal);
+                orders.push(Message { id: order.message_id(), body: order.encode() });
+            }
+        }
+        (unchanged, orders)
+    }
+
+    async fn end(&self, run: &Run, counts: Counts) -> Result<Released, Error> {
+        self.ledger.checkpoint(run.id, "done", 1).await?;
+        crash_point("run.before-done");
+        self.ledger.set_run_state(run.id, RunState::Done).await?;
+        crash_point("run.done");
+        Ok(Released::Done(counts))
+    }
+
+    async fn last_page(&self, run: &Run) -> Result<u32, Error> {
+        let checkpoints = self.ledger.checkpoints(run.id).await?;
+        Ok(checkpoints.iter().filter(|c| c.step == "release").map(|c| c.page).max().unwrap_or(0))
+    }
+}

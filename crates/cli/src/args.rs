@@ -1,0 +1,219 @@
+//! The command line. Every flag that configures is read through `config`, so that its origin can be shown.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Moves the MFA methods of a company from on-premises Azure MFA Server to Microsoft Entra.
+///
+/// Rehearse first: it writes nothing. `mfa-migrate demo` shows the whole journey on made-up data.
+#[derive(Debug, Parser)]
+#[command(name = "mfa-migrate", version, about, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// The ledger: `sqlite:PATH` [default: sqlite:./mfa-migrate.db]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) ledger: Option<String>,
+    /// The broker: `embedded` [default: embedded]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) broker: Option<String>,
+    /// Base of Microsoft Graph, without a version [default: that of the cloud]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) graph_url: Option<String>,
+    /// A fixed bearer token, for a simulated tenant
+    #[arg(long, global = true, value_name = "T", hide_env_values = true)]
+    pub(crate) graph_token: Option<String>,
+    /// Another file than ./mfa-migrate.toml
+    #[arg(long, global = true, value_name = "FILE", env = "MFA_MIGRATE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Results as JSON on standard output; everything else goes to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What is logged to standard error, such as `info` or `worker=debug` [default: warn]
+    #[arg(long, global = true, value_name = "FILTER", env = "MFA_MIGRATE_LOG")]
+    pub(crate) log: Option<String>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// The whole journey against a simulated tenant: generate, inspect, rehearse, migrate, report
+    Demo(Demo),
+    /// Makes a synthetic datafile and the matching tenant; the same seed gives the same bytes
+    Generate(Generate),
+    /// Shows what a datafile holds, and every problem, by code; writes nothing
+    Inspect(Inspect),
+    /// Plans, prints or saves the plans; writes nothing to Graph
+    Rehearse(Rehearse),
+    /// Extracts, plans, writes, and reads back what ended in doubt; resumes what an earlier call left
+    Migrate(Migrate),
+    /// Counts by state, rate, ETA, and why it waits
+    Status(Status),
+    /// One user, side by side: the record, Entra now, the plan, what was done and when
+    Show(Show),
+    /// One row a user and method, with codes, and the lists that people work through
+    Report(Report),
+    /// The simulated tenant
+    #[command(subcommand)]
+    Simulate(Simulate),
+    /// The configuration
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Opens everything (key, ledger, Graph, permissions, methods policy, clock) and says what is missing
+    Check,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// How many users
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pub(crate) users: u32,
+    /// Keep the files in this folder [default: a new folder below the system's temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Generate {
+    /// How many users
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=500_000))]
+    pub(crate) users: u32,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The datafile to write
+    #[arg(long, value_name = "F")]
+    pub(crate) datafile: PathBuf,
+    /// The tenant to write
+    #[arg(long, value_name = "T")]
+    pub(crate) tenant: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
+    /// A CSV with attributes of users (region, department, …), counted beside the datafile
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cohorts: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SideFiles {
+    /// The CSV of devices that belongs to a CSV of users [default: STEM.devices.csv beside it]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) devices: Option<PathBuf>,
+    /// The token seed file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_seeds: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Selection {
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses [default: that of the last run]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datafile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
+    /// All users of the datafile (the default)
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Where rejected records are listed [default: DATAFILE.rejects.csv, only when there are any]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rehearse {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Save the plans to this file, for `migrate --plan`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Ask Graph also for users that did not change since they were last applied
+    #[arg(long)]
+    pub(crate) include_unchanged: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Apply exactly this saved plan
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Ask Graph also for users that did not change since they were last applied
+    #[arg(long)]
+    pub(crate) include_unchanged: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Print again every two seconds until the run is done
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    /// The username, as the datafile has it
+    pub(crate) user: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// One row a user and method
+    Csv,
+    /// One object
+    Json,
+    /// One page that needs nothing from the network
+    Html,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// The format
+    #[arg(long, value_enum, default_value = "csv")]
+    pub(crate) format: Format,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Another run than the last one
+    #[arg(long, value_name = "N")]
+    pub(crate) run: Option<i64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Simulate {
+    /// An HTTP server that answers as Microsoft Graph would, from the state in a file
+    Tenant(SimulateTenant),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimulateTenant {
+    /// The state to begin with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seed: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Milliseconds that every answer takes
+    #[arg(long, default_value_t = 0)]
+    pub(crate) latency_ms: u64,
+    /// `off`, `published` or `writes=N/S`
+    #[arg(long, default_value = "off")]
+    pub(crate) throttle: String,
+    /// Faults, such as `error-rate=0.01,timeout-but-applied=0.005,seed=7`
+    #[arg(long, default_value = "")]
+    pub(crate) faults: String,
+    /// Append every effect to this file, one line each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// The effective configuration, secrets redacted, and where each value came from
+    Show,
+}

@@ -1,0 +1,242 @@
+//! The settings as types, with their defaults.
+
+use super::Error;
+use contract::{Policy, Secret};
+use graph::{Cloud, Credential};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) ledger: String,
+    pub(crate) broker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) graph: Graph,
+    pub(crate) worker: Worker,
+    pub(crate) policy: Policy,
+}
+
+/// How Graph is reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Graph {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<Secret>,
+    pub(crate) cloud: String,
+    pub(crate) request_timeout_s: u64,
+    pub(crate) visibility_deadline_s: u64,
+    pub(crate) clock_skew_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<Identity>,
+}
+
+/// The proof of who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum IdentityKind {
+    Certificate,
+    Workload,
+    Managed,
+    Secret,
+    Token,
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identity {
+    pub(crate) kind: IdentityKind,
+    #[serde(default)]
+    pub(crate) tenant: Option<String>,
+    #[serde(default)]
+    pub(crate) client_id: Option<String>,
+    #[serde(default)]
+    pub(crate) certificate_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) secret: Option<Secret>,
+    #[serde(default)]
+    pub(crate) token: Option<Secret>,
+}
+
+/// How users are worked on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Worker {
+    pub(crate) lease_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ledger: "sqlite:./mfa-migrate.db".to_owned(),
+            broker: "embedded".to_owned(),
+            key_file: None,
+            graph: Graph::default(),
+            worker: Worker::default(),
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            url: None,
+            token: None,
+            cloud: "global".to_owned(),
+            // Graph itself gives up after 60 s; ten more, so that its answer is the one we see.
+            request_timeout_s: 70,
+            // Microsoft speaks of "several minutes" until a write shows.
+            visibility_deadline_s: 600,
+            clock_skew_s: 5,
+            identity: None,
+        }
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { lease_s: 180 }
+    }
+}
+
+impl Config {
+    /// What types alone cannot say.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.broker != "embedded" {
+            return Err(Error::Invalid(format!(
+                "broker \"{}\" is not supported by this version; the queue lives in the process: broker = \"embedded\"",
+                without_credentials(&self.broker)
+            )));
+        }
+        self.ledger_path()?;
+        self.cloud()?;
+        if self.worker.lease_s <= self.graph.request_timeout_s + self.graph.clock_skew_s {
+            return Err(Error::Invalid(format!(
+                "worker.lease_s = {} leaves no time for a write: it must be more than graph.request_timeout_s + \
+                 graph.clock_skew_s = {}",
+                self.worker.lease_s,
+                self.graph.request_timeout_s + self.graph.clock_skew_s
+            )));
+        }
+        if let Some(url) = &self.graph.url {
+            let parsed = url::Url::parse(url)
+                .map_err(|_| Error::Invalid(format!("graph.url \"{url}\" is not a URL such as https://graph.microsoft.com")))?;
+            let local = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+            if parsed.scheme() != "https" && !(parsed.scheme() == "http" && local) && self.graph.token.is_none() {
+                return Err(Error::Invalid(format!("graph.url \"{url}\" would send access tokens in clear; use https")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the SQLite ledger is.
+    pub(crate) fn ledger_path(&self) -> Result<PathBuf, Error> {
+        match self.ledger.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
+            _ => Err(Error::Invalid(format!(
+                "ledger \"{}\" is not supported by this version; use sqlite:PATH, such as sqlite:./mfa-migrate.db",
+                without_credentials(&self.ledger)
+            ))),
+        }
+    }
+
+    fn cloud(&self) -> Result<Cloud, Error> {
+        Cloud::parse(&self.graph.cloud).ok_or_else(|| {
+            Error::Invalid(format!(
+                "graph.cloud \"{}\" is none of global, usgov, usgov-dod, china",
+                self.graph.cloud
+            ))
+        })
+    }
+
+    /// What the Graph client must be told.
+    pub(crate) fn graph(&self) -> Result<graph::Config, Error> {
+        let cloud = self.cloud()?;
+        Ok(graph::Config {
+            base_url: self.graph.url.clone().unwrap_or_else(|| cloud.graph_url().to_owned()),
+            cloud,
+            credential: self.credential()?,
+            request_timeout: Duration::from_secs(self.graph.request_timeout_s),
+        })
+    }
+
+    fn credential(&self) -> Result<Credential, Error> {
+        if let Some(token) = &self.graph.token {
+            return Ok(Credential::Token(token.clone()));
+        }
+        let Some(identity) = &self.graph.identity else {
+            return Err(Error::Invalid(
+                "nothing says how to sign in to Graph: set [graph.identity] in mfa-migrate.toml (kind = \"certificate\", \
+                 tenant, client_id, certificate_file), or --graph-token for a simulated tenant"
+                    .to_owned(),
+            ));
+        };
+        let need = |what: &'static str, value: &Option<String>| {
+            value.clone().ok_or_else(|| {
+                Error::Invalid(format!("graph.identity.kind = {:?} needs graph.identity.{what}", identity.kind))
+            })
+        };
+        let need_file = |what: &'static str, value: &Option<PathBuf>| {
+            value.as_deref().map(Path::to_owned).ok_or_else(|| {
+                Error::Invalid(format!("graph.identity.kind = {:?} needs graph.identity.{what}", identity.kind))
+            })
+        };
+        let tenant = || need("tenant", &identity.tenant);
+        let client_id = || need("client_id", &identity.client_id);
+        Ok(match identity.kind {
+            IdentityKind::Certificate => Credential::Certificate {
+                tenant: tenant()?,
+                client_id: client_id()?,
+                pem_file: need_file("certificate_file", &identity.certificate_file)?,
+            },
+            IdentityKind::Workload => Credential::Workload {
+                tenant: tenant()?,
+                client_id: client_id()?,
+                token_file: need_file("token_file", &identity.token_file)?,
+            },
+            IdentityKind::Managed => Credential::Managed { client_id: identity.client_id.clone() },
+            IdentityKind::Secret => Credential::Secret {
+                tenant: tenant()?,
+                client_id: client_id()?,
+                secret: identity
+                    .secret
+                    .clone()
+                    .ok_or_else(|| Error::Invalid("graph.identity.kind = secret needs graph.identity.secret".to_owned()))?,
+            },
+            IdentityKind::Token => Credential::Token(
+                identity
+                    .token
+                    .clone()
+                    .ok_or_else(|| Error::Invalid("graph.identity.kind = token needs graph.identity.token".to_owned()))?,
+            ),
+        })
+    }
+
+    /// The limits of the worker's procedure.
+    pub(crate) fn worker_settings(&self) -> worker::Settings {
+        worker::Settings {
+            lease: Duration::from_secs(self.worker.lease_s),
+            request_timeout: Duration::from_secs(self.graph.request_timeout_s),
+            skew: Duration::from_secs(self.graph.clock_skew_s),
+            visibility_deadline: Duration::from_secs(self.graph.visibility_deadline_s),
+            ..worker::Settings::default()
+        }
+    }
+}
+
+/// A URL without the part that may hold a password.
+fn without_credentials(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}…@{}", &url[..scheme + 3], &url[at + 1..]),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The keys of a ledger: the sealing key from its file, and the fingerprint key that the ledger keeps, sealed.
+
+use crate::config::Config;
+use anyhow::{Context, bail};
+use contract::{FingerprintKey, Sealer, context};
+use ledger::Ledger;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The sealing key. Embedded mode makes one beside a new ledger, readable by its owner alone; a ledger that exists
+/// without its key is never given a new one.
+pub(crate) fn sealer(config: &Config, may_create: bool) -> anyhow::Result<Sealer> {
+    let ledger = config.ledger_path()?;
+    let path = config.key_file.clone().unwrap_or_else(|| beside(&ledger));
+    let key = match std::fs::read(&path) {
+        Ok(key) => key,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if config.key_file.is_some() {
+                bail!(crate::Usage(format!(
+                    "the key file {} does not exist; it must hold the 32 bytes that the ledger was sealed with",
+                    path.display()
+                )));
+            }
+            if ledger.exists() {
+                bail!(crate::Usage(format!(
+                    "the ledger {} exists but its key {} does not: nothing in it can be opened; bring the key back, or name \
+                     it with MFA_MIGRATE_KEY_FILE",
+                    ledger.display(),
+                    path.display()
+                )));
+            }
+            if !may_create {
+                bail!(crate::Usage(format!(
+                    "there is no ledger at {} yet; `mfa-migrate rehearse --datafile FILE` makes one",
+                    ledger.display()
+                )));
+            }
+            create(&path)?
+        }
+        Err(error) => return Err(error).with_context(|| format!("the key file {} cannot be read", path.display())),
+    };
+    Sealer::new(&[key]).with_context(|| format!("the key file {} cannot be used", path.display()))
+}
+
+/// The fingerprint key: made once for a ledger, and never changed.
+pub(crate) async fn fingerprints(ledger: &dyn Ledger, sealer: &Sealer) -> anyhow::Result<FingerprintKey> {
+    let candidate = sealer.seal(context::FINGERPRINT_KEY, &Sealer::new_key()?)?;
+    let kept = ledger.keep(context::FINGERPRINT_KEY, &candidate).await?;
+    open_fingerprints(sealer, &kept.0)
+}
+
+/// Opens the fingerprint key that a ledger holds.
+fn open_fingerprints(sealer: &Sealer, sealed: &[u8]) -> anyhow::Result<FingerprintKey> {
+    let bytes = sealer
+        .open(context::FINGERPRINT_KEY, sealed)
+        .context("this ledger was sealed with another key; name the right one with MFA_MIGRATE_KEY_FILE")?;
+    Ok(FingerprintKey::new(&bytes))
+}
+
+fn beside(ledger: &Path) -> PathBuf {
+    ledger.with_extension("key")
+}
+
+fn create(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let key = Sealer::new_key()?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file =
+        options.open(path).with_context(|| format!("the key file {} cannot be created", path.display()))?;
+    file.write_all(&key).and_then(|()| file.sync_all()).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(key)
+}
+
+/// The fingerprint key of a ledger that is only looked at.
+pub(crate) async fn kept_fingerprints(ledger: &dyn Ledger, sealer: &Sealer) -> anyhow::Result<FingerprintKey> {
+    match ledger.kept(context::FINGERPRINT_KEY).await? {
+        Some(kept) => open_fingerprints(sealer, &kept.0),
+        None => bail!(crate::Usage("the ledger is empty: no run was begun in it yet".to_owned())),
+    }
+}

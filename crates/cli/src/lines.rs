@@ -1,0 +1,134 @@
+//! Rows of the ledger as people and scripts read them: plan lines, tables, durations.
+
+use crate::engine::Engine;
+use contract::{
+    Code, DirectoryEntry, EntryResult, EntryState, Note, Outcome, PlanLine, PlanTarget, Record, Subject, context,
+};
+use ledger::{Counts, ResultRow};
+use std::time::Duration;
+
+/// Rows read at once.
+pub(crate) const PAGE: u32 = 1000;
+
+/// An entry, opened.
+pub(crate) struct Opened {
+    pub(crate) row: ResultRow,
+    pub(crate) record: Record,
+    pub(crate) directory: Option<DirectoryEntry>,
+    pub(crate) result: Option<EntryResult>,
+}
+
+/// Opens what is sealed in an entry.
+pub(crate) fn open(engine: &Engine, row: ResultRow) -> anyhow::Result<Opened> {
+    let record = engine.sealer.open_json(&context::record(&row.snapshot, row.ordinal), &row.record.0)?;
+    let directory = match (&row.user, &row.directory) {
+        (Some(user), Some(sealed)) => Some(engine.sealer.open_json(&context::directory(user), &sealed.0)?),
+        _ => None,
+    };
+    let result = match &row.result {
+        Some(sealed) => Some(engine.sealer.open_json(&context::result(row.run, row.ordinal), &sealed.0)?),
+        None => None,
+    };
+    Ok(Opened { row, record, directory, result })
+}
+
+impl Opened {
+    /// The notes of the entry; users that no worker touched have their codes alone.
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        match &self.result {
+            Some(result) => result.notes.clone(),
+            None => self
+                .row
+                .codes
+                .split_whitespace()
+                .filter_map(Code::parse)
+                .map(|code| Note { code, method: Subject::User, device: None })
+                .collect(),
+        }
+    }
+
+    /// The line of `rehearse --json`.
+    pub(crate) fn plan_line(&self) -> PlanLine {
+        let target = match (&self.row.user, &self.directory) {
+            (Some(id), Some(entry)) => {
+                Some(PlanTarget { id: id.clone(), user_principal_name: entry.upn.clone() })
+            }
+            _ => None,
+        };
+        PlanLine {
+            user: self.record.username.clone(),
+            matched_by: target.as_ref().and(self.row.matched_by).map(|m| m.as_str().to_owned()),
+            target,
+            outcome: self.outcome(),
+            changes: self
+                .result
+                .as_ref()
+                .map(|r| r.changes.iter().map(|d| d.change.clone()).collect())
+                .unwrap_or_default(),
+            codes: self.notes(),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.row.outcome.unwrap_or(match self.row.state {
+            EntryState::Skipped => Outcome::Skipped,
+            EntryState::Blocked => Outcome::Blocked,
+            EntryState::Waiting
+            | EntryState::Claimed
+            | EntryState::Applied
+            | EntryState::Unchanged
+            | EntryState::Parked
+            | EntryState::Reverted
+            | EntryState::Conflict
+            | EntryState::Planned => Outcome::Unchanged,
+        })
+    }
+}
+
+/// Calls `each` for every entry of a run, in datafile order, a page in memory at a time.
+pub(crate) async fn for_each(
+    engine: &Engine,
+    run: contract::RunId,
+    mut each: impl FnMut(Opened) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut after = 0;
+    loop {
+        let page = engine.ledger.results(run, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.ordinal;
+        for row in page {
+            each(open(engine, row)?)?;
+        }
+    }
+}
+
+/// Counts as `state n`, those that are not zero.
+pub(crate) fn counts(counts: &Counts) -> String {
+    let parts: Vec<String> =
+        counts.iter().filter(|(_, n)| **n > 0).map(|(state, n)| format!("{n} {}", state.as_str())).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// Counts as a JSON object, every state named.
+pub(crate) fn counts_json(counts: &Counts) -> serde_json::Value {
+    counts.iter().map(|(state, n)| (state.as_str().to_owned(), serde_json::Value::from(*n))).collect()
+}
+
+/// A duration as people say it: `45 s`, `12 min`, `3 h 20 min`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A time of the database as RFC 3339 UTC, to the second.
+pub(crate) fn time(at_ms: i64) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    time::OffsetDateTime::from_unix_timestamp(at_ms / 1000)
+        .ok()
+        .and_then(|t| t.format(format).ok())
+        .unwrap_or_else(|| at_ms.to_string())
+}

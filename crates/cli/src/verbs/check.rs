@@ -1,0 +1,108 @@
+//! `check`: opens everything and says what is missing. It writes nothing but a new ledger's absence.
+
+use crate::config::Config;
+use crate::{Exit, keys};
+use graph::{Ask, Pace, Reader};
+use ledger::SqliteLedger;
+
+/// One thing that was looked at.
+#[derive(serde::Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let mut findings = vec![key(config), ledger(config).await];
+    findings.push(Finding { what: "broker", ok: true, detail: "embedded: the queue lives in the process".to_owned() });
+    graph_findings(config, &mut findings).await;
+    let ok = findings.iter().all(|f| f.ok);
+    if json {
+        println!("{}", serde_json::to_string(&findings)?);
+    } else {
+        for finding in &findings {
+            println!("{:>7}  {:12} {}", if finding.ok { "ok" } else { "MISSING" }, finding.what, finding.detail);
+        }
+        println!("{}", if ok { "all is there" } else { "not everything is there: see MISSING above" });
+    }
+    Ok(if ok { Exit::Done } else { Exit::Usage })
+}
+
+fn key(config: &Config) -> Finding {
+    let (ok, detail) = match keys::sealer(config, false) {
+        Ok(_) => (true, "the sealing key is readable".to_owned()),
+        Err(_) if config.key_file.is_none() && config.ledger_path().is_ok_and(|p| !p.exists()) => {
+            (true, "none yet: the first rehearsal makes one beside the ledger".to_owned())
+        }
+        Err(error) => (false, format!("{error:#}")),
+    };
+    Finding { what: "key", ok, detail }
+}
+
+async fn ledger(config: &Config) -> Finding {
+    let (ok, detail) = match config.ledger_path() {
+        Err(error) => (false, error.to_string()),
+        Ok(path) if !path.exists() => (true, format!("none yet at {}: the first rehearsal makes one", path.display())),
+        Ok(path) => match SqliteLedger::open_read_only(&path).await {
+            Ok(_) => (true, format!("{} opens", path.display())),
+            Err(error) => (false, format!("{:#}", anyhow::Error::from(error))),
+        },
+    };
+    Finding { what: "ledger", ok, detail }
+}
+
+async fn graph_findings(config: &Config, findings: &mut Vec<Finding>) {
+    let mut add = |what, result: Result<String, String>| {
+        let ok = result.is_ok();
+        findings.push(Finding { what, ok, detail: result.unwrap_or_else(|e| e) });
+        ok
+    };
+    let reader = config
+        .graph()
+        .map_err(|e| e.to_string())
+        .and_then(|graph| Reader::new(graph, Pace::new()).map_err(|e| format!("{:#}", anyhow::Error::from(e))));
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(error) => {
+            add("graph", Err(error));
+            return;
+        }
+    };
+    let why = |permission: &str, error: graph::Error| {
+        format!("{:#} (takes the application permission {permission})", anyhow::Error::from(error))
+    };
+    let users = reader.users_page(None).await;
+    let first = users.as_ref().ok().and_then(|page| page.items.first().map(|u| u.id.clone()));
+    if !add(
+        "directory",
+        users.map(|p| format!("users can be read ({} on the first page)", p.items.len())).map_err(|e| why("User.Read.All", e)),
+    ) {
+        return;
+    }
+    if let Some(user) = first {
+        let seen = reader.observe(&[Ask { user, tokens: true }]).await.pop();
+        let result = match seen {
+            Some(Ok(_)) => Ok("authentication methods can be read".to_owned()),
+            Some(Err(error)) => Err(why("UserAuthenticationMethod.Read.All", error)),
+            None => Err("no answer".to_owned()),
+        };
+        add("methods", result);
+    }
+    add(
+        "policy",
+        reader
+            .methods_policy()
+            .await
+            .map(|_| "the authentication methods policy can be read".to_owned())
+            .map_err(|e| why("Policy.Read.All", e)),
+    );
+    add(
+        "tokens",
+        reader
+            .inventory_page(None)
+            .await
+            .map(|_| "the inventory of hardware tokens can be read".to_owned())
+            .map_err(|e| why("Policy.ReadWrite.AuthenticationMethod", e)),
+    );
+}

@@ -1,0 +1,13 @@
+//! One file a verb: it composes, calls, prints. Results go to standard output, everything else to standard error.
+
+pub(crate) mod check;
+pub(crate) mod config_show;
+pub(crate) mod demo;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod migrate;
+pub(crate) mod rehearse;
+pub(crate) mod report;
+pub(crate) mod show;
+pub(crate) mod simulate;
+pub(crate) mod status;

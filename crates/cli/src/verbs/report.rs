@@ -1,0 +1,60 @@
+//! `report`: what became of every user and why, as rows, as one object, or as a page.
+
+use crate::args::{Format, Report};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::{Exit, Usage, report};
+use anyhow::{Context, bail};
+use contract::{RunId, RunKind};
+use std::io::{BufWriter, Write};
+
+pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let format = if json { Format::Json } else { verb.format };
+    let run = write(verb, format, config).await?;
+    if let Some(path) = &verb.out {
+        eprintln!("report of run {run} in {}", path.display());
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes the report where it was asked for; answers the run that it is about.
+pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> anyhow::Result<RunId> {
+    let engine = Engine::look(config).await?;
+    let run = match verb.run {
+        Some(id) => engine.ledger.run(RunId(id)).await?,
+        None => match engine.ledger.latest_run(&[RunKind::Migrate]).await? {
+            Some(run) => Some(run),
+            None => engine.ledger.latest_run(&[RunKind::Rehearse]).await?,
+        },
+    };
+    let Some(run) = run else {
+        bail!(Usage("there is no such run; `mfa-migrate status` shows the last one".to_owned()));
+    };
+    let mut out: Box<dyn Write + Send> = match &verb.out {
+        Some(path) => Box::new(BufWriter::new(
+            std::fs::File::create(path)
+                .with_context(|| format!("the report cannot be written to {}", path.display()))?,
+        )),
+        None => Box::new(BufWriter::new(std::io::stdout())),
+    };
+    match format {
+        Format::Csv => report::csv::write(&engine, &run, &mut out).await?,
+        Format::Json => report::json::write(&engine, &run, &mut out).await?,
+        Format::Html => report::html::write(&engine, &run, &mut out).await?,
+    }
+    out.flush()?;
+    Ok(run.id)
+}
+
+/// Users by code, for summaries; the most frequent first.
+pub(crate) async fn print_codes(engine: &Engine, run: RunId) -> anyhow::Result<()> {
+    let mut codes = engine.ledger.code_counts(run).await?;
+    codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    if !codes.is_empty() {
+        println!("  users by reason");
+    }
+    for (code, n) in codes {
+        println!("  {n:>9}  {code}");
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! `status`: counts by state, rate, time to go, and why it waits. It reads the ledger beside a running process.
+
+use crate::args::Status;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::{Exit, lines};
+use contract::{RunKind, RunState};
+use ledger::{Checkpoint, Counts, Run};
+use std::time::Duration;
+
+const AGAIN: Duration = Duration::from_secs(2);
+/// Checkpoints shown.
+const LAST: usize = 5;
+
+pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    loop {
+        let engine = Engine::look(config).await?;
+        let kinds = [RunKind::Migrate, RunKind::Rehearse, RunKind::Verify, RunKind::Rollback];
+        let Some(run) = engine.ledger.latest_run(&kinds).await? else {
+            println!("no run yet; `mfa-migrate rehearse --datafile FILE` begins one");
+            return Ok(Exit::Done);
+        };
+        print(&engine, &run, json).await?;
+        let over = matches!(run.state, RunState::Done | RunState::Superseded);
+        if !verb.watch || over {
+            return Ok(Exit::Done);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
+    let counts = engine.ledger.counts(run.id).await?;
+    let checkpoints = engine.ledger.checkpoints(run.id).await?;
+    let reason = reason(engine, run, &counts).await?;
+    let speed = speed(&checkpoints, &counts);
+    if json {
+        let shown: Vec<_> = checkpoints
+            .iter()
+            .map(|c| {
+                serde_json::json!({ "step": c.step, "page": c.page, "at": lines::time(c.at_ms), "entries": lines::counts_json(&c.counts) })
+            })
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({
+                "run": run.id, "kind": run.spec.kind, "state": run.state, "batch": run.spec.batch,
+                "snapshot": run.spec.snapshot, "openedAt": lines::time(run.opened_at_ms),
+                "entries": lines::counts_json(&counts), "usersPerSecond": speed.users_per_s,
+                "etaSeconds": speed.eta.map(|e| e.as_secs()), "waits": reason, "checkpoints": shown,
+            })
+        );
+        return Ok(());
+    }
+    println!(
+        "run {}: {} of snapshot {}, {} since {}",
+        run.id,
+        run.spec.kind.as_str(),
+        run.spec.snapshot,
+        run.state.as_str(),
+        lines::time(run.opened_at_ms)
+    );
+    println!("  {}", lines::counts(&counts));
+    if let Some(rate) = speed.users_per_s.filter(|_| run.state == RunState::Open) {
+        let eta = speed.eta.map(|e| format!(", {} to go", lines::duration(e))).unwrap_or_default();
+        println!("  {rate:.1} users/s{eta}");
+    }
+    if let Some(reason) = reason {
+        println!("  waits: {reason}");
+    }
+    for checkpoint in checkpoints.iter().rev().take(LAST) {
+        println!(
+            "  {}  {} page {}: {}",
+            lines::time(checkpoint.at_ms),
+            checkpoint.step,
+            checkpoint.page,
+            lines::counts(&checkpoint.counts)
+        );
+    }
+    Ok(())
+}
+
+/// The speed between the first checkpoint of the release and the last, both recomputable from the rows.
+fn speed(checkpoints: &[Checkpoint], counts: &Counts) -> rules::Progress {
+    let settled = |counts: &Counts| counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum::<u64>();
+    let total: u64 = counts.values().sum();
+    let first = checkpoints.iter().find(|c| c.step == "match");
+    let last = checkpoints.last();
+    let (Some(first), Some(last)) = (first, last) else { return rules::progress(0, total, Duration::ZERO) };
+    let begun = settled(&first.counts);
+    let elapsed = Duration::from_millis(u64::try_from(last.at_ms - first.at_ms).unwrap_or(0));
+    rules::progress(settled(&last.counts).saturating_sub(begun), total.saturating_sub(begun), elapsed)
+}
+
+/// Why nothing moves, if nothing does.
+async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<Option<String>> {
+    if matches!(run.state, RunState::Done | RunState::Superseded) {
+        return Ok(None);
+    }
+    if !crate::lock::is_held(&engine.config().ledger_path()?) {
+        return Ok(Some(
+            "no process works on it; the command that began it resumes it".to_owned(),
+        ));
+    }
+    let claimed = counts.get(&contract::EntryState::Claimed).copied().unwrap_or(0);
+    Ok(match engine.ledger.next_due(run.id).await? {
+        Some(due) if claimed == 0 && !due.is_zero() => Some(format!(
+            "users in doubt or throttled are looked at again in {}; a write without an answer is waited for until {} s \
+             after it was sent",
+            lines::duration(due),
+            engine.config().worker_settings().horizon().as_secs()
+        )),
+        _ => None,
+    })
+}

@@ -1,0 +1,393 @@
+//! One claimed user on its way through the procedure: what is on file, what was seen, what is to be done.
+
+use crate::compare::{current_of, same};
+use crate::doubt::{OpenIntent, assess};
+use crate::reviewed::still_fits;
+use crate::{Assignment, Settings};
+use contract::{
+    Change, Code, CodeKind, EntryState, FingerprintKey, History, IntentOutcome, Note, Observed, OnDrift, Outcome,
+    PlanLine, RawPhone, Record, SealError, Sealer, Subject, Target, Token, UserMethods, context, serial_fingerprint,
+    slot_of,
+};
+use ledger::{Claim, SlotOutcome};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Repeated waits for the horizon after which a write that never shows is a person's business.
+const HORIZONS: u32 = 2;
+
+/// Where one change stands within this claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// To be written.
+    Ready,
+    /// A token that exists and waits for its code.
+    Created,
+    /// A clean success, or seen.
+    Done,
+    /// It may have been applied or may still be. `answered`: by a server error other than a time-out.
+    Doubt { answered: bool },
+    /// Graph will not.
+    Refused { status: u16, code: String },
+    /// Graph failed, and the value before was seen afterwards.
+    Failed,
+}
+
+/// One change, with what carrying it out takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) change: Change,
+    pub(crate) slot: String,
+    pub(crate) token: Option<Token>,
+    pub(crate) progress: Progress,
+}
+
+/// An intent of this run, opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Filed {
+    pub(crate) slot: String,
+    pub(crate) change: Change,
+    pub(crate) outcome: Option<IntentOutcome>,
+}
+
+/// What the look at a user leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Something of ours may still land: look again later.
+    Wait(Duration),
+    /// The run is done with the user.
+    Settle(EntryState),
+    /// There is work.
+    Write,
+}
+
+/// A claimed user.
+pub(crate) struct Case {
+    pub(crate) claim: Claim,
+    pub(crate) record: Record,
+    pub(crate) methods: UserMethods,
+    pub(crate) observed_at: Instant,
+    /// Outcomes learnt in this claim, to be recorded at its end.
+    pub(crate) outcomes: Vec<SlotOutcome>,
+    pub(crate) work: Vec<Work>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) outcome: Outcome,
+    /// Intents of this run, filed by earlier claims.
+    pub(crate) filed: Vec<Filed>,
+    open: Vec<OpenIntent>,
+    history: History,
+    contested: Vec<String>,
+    pre_images: Vec<(String, Option<String>)>,
+    ours: Vec<(String, Option<String>)>,
+    reviewed: Option<PlanLine>,
+}
+
+impl Case {
+    /// Opens what the ledger holds of a claimed user.
+    pub(crate) fn open(
+        claim: Claim,
+        assignment: &Assignment,
+        sealer: &Sealer,
+        keys: &FingerprintKey,
+    ) -> Result<Self, (Claim, SealError)> {
+        match Self::unseal(&claim, assignment, sealer, keys) {
+            Ok(case) => Ok(Self { claim, ..case }),
+            Err(error) => Err((claim, error)),
+        }
+    }
+
+    fn unseal(
+        claim: &Claim,
+        assignment: &Assignment,
+        sealer: &Sealer,
+        keys: &FingerprintKey,
+    ) -> Result<Self, SealError> {
+        let record: Record =
+            sealer.open_json(&context::record(&assignment.snapshot, claim.ordinal), &claim.record.0)?;
+        if record.v != Record::VERSION {
+            return Err(SealError::Content);
+        }
+        let value = |slot: &str, sealed: &contract::Sealed| -> Result<Change, SealError> {
+            sealer.open_json(&context::value(&claim.user, slot), &sealed.0)
+        };
+        let mut open = Vec::new();
+        let mut filed = Vec::new();
+        for intent in &claim.intents {
+            let Some(sealed) = &intent.to else { continue };
+            let change = value(&intent.slot, sealed)?;
+            if intent.outcome.is_none() {
+                open.push(OpenIntent { slot: intent.slot.clone(), change: change.clone(), age: intent.age });
+            }
+            if intent.run == assignment.run {
+                filed.push(Filed { slot: intent.slot.clone(), change, outcome: intent.outcome });
+            }
+        }
+        let mut pre_images = Vec::new();
+        for image in &claim.pre_images {
+            let before = match &image.value {
+                Some(sealed) => {
+                    Some(sealer.open_json::<String>(&context::value(&claim.user, &image.slot), &sealed.0)?)
+                }
+                None => None,
+            };
+            pre_images.push((image.slot.clone(), before));
+        }
+        let mut ours = Vec::new();
+        for (slot, sealed) in &claim.ours {
+            let to = match sealed {
+                Some(sealed) => value(slot, sealed)?.to,
+                None => None,
+            };
+            ours.push((slot.clone(), to));
+        }
+        let mut history = History::default();
+        for (fingerprint, sealed) in &claim.secrets {
+            let serial = sealer.open_json(&context::value(&claim.user, OATH_SECRET), &sealed.0)?;
+            history.secrets.push((*fingerprint, serial));
+        }
+        let reviewed = match &claim.reviewed {
+            Some(sealed) => {
+                Some(sealer.open_json(&context::reviewed(assignment.run, claim.ordinal), &sealed.0)?)
+            }
+            None => None,
+        };
+        let contested = rules::serials(&record, &assignment.policy, keys)
+            .into_iter()
+            .filter(|s| claim.contested.contains(&serial_fingerprint(s, keys)))
+            .collect();
+        Ok(Self {
+            claim: claim.clone(),
+            record,
+            methods: UserMethods::default(),
+            observed_at: Instant::now(),
+            outcomes: Vec::new(),
+            work: Vec::new(),
+            notes: Vec::new(),
+            outcome: Outcome::Unchanged,
+            filed,
+            open,
+            history,
+            contested,
+            pre_images,
+            ours,
+            reviewed,
+        })
+    }
+
+    /// Serials of tokens that this run may have begun with: the inventory of the run's start is too old for them.
+    pub(crate) fn begun_serials(&self) -> Vec<String> {
+        self.filed.iter().filter_map(|f| f.change.serial.clone()).collect()
+    }
+
+    /// Decides what to do, from what is on file and what was seen (steps 2 and 3 of the procedure).
+    pub(crate) fn decide(&mut self, assignment: &Assignment, settings: &Settings, keys: &FingerprintKey) -> Decision {
+        self.work.clear();
+        self.notes.clear();
+        let finding = assess(&self.open, &self.methods, settings.horizon());
+        for (slot, outcome) in &finding.outcomes {
+            for filed in self.filed.iter_mut().filter(|f| f.slot == *slot) {
+                filed.outcome = Some(*outcome);
+            }
+            self.outcomes.push(SlotOutcome { slot: slot.clone(), outcome: *outcome });
+        }
+        self.open.retain(|o| !finding.outcomes.iter().any(|(slot, _)| slot == &o.slot));
+        if let Some(wait) = finding.look_again_after {
+            return Decision::Wait(wait);
+        }
+        let never_showed = finding.outcomes.iter().any(|(_, o)| *o == IntentOutcome::Failed);
+        if never_showed && self.claim.attempts >= HORIZONS {
+            self.notes.push(note(Code::NotVisible, Subject::User));
+            return Decision::Settle(EntryState::Parked);
+        }
+        self.plan(assignment, keys)
+    }
+
+    /// Runs the rules, leaving out what Graph refused and what somebody changed since.
+    fn plan(&mut self, assignment: &Assignment, keys: &FingerprintKey) -> Decision {
+        let mut methods = self.methods.clone();
+        if self.default_came_by_itself() {
+            methods.default = None;
+        }
+        let observed = Observed {
+            user: self.claim.user.clone(),
+            methods,
+            guest: self.claim.guest,
+            allowed: self.claim.allowed,
+            inventory: self.claim.inventory.clone(),
+            contested_serials: self.contested.clone(),
+        };
+        let mut record = self.record.clone();
+        let mut left_out = Vec::new();
+        let mut skip_default = false;
+        let plan = loop {
+            let mut plan = rules::plan(&record, &observed, &assignment.policy, &self.history, keys);
+            if skip_default {
+                plan.changes.retain(|c| c.method != Target::Default);
+            }
+            let Some((change, reason)) = plan
+                .changes
+                .iter()
+                .find_map(|c| self.reason_to_leave_out(c, assignment, keys).map(|why| (c.clone(), why)))
+            else {
+                break plan;
+            };
+            left_out.push(note(reason, subject_of(change.method)));
+            match change.method {
+                Target::Default => skip_default = true,
+                Target::Mobile | Target::AlternateMobile | Target::Office | Target::HardwareOath => {
+                    strip_source(&mut record, &observed, assignment, &self.history, keys, &change);
+                }
+            }
+        };
+        self.outcome = plan.outcome;
+        self.notes = plan.notes;
+        self.notes.extend(left_out);
+        if let Some(reviewed) = &self.reviewed
+            && assignment.reviewed
+        {
+            let filed = &self.filed;
+            let has_intent = |c: &Change| filed.iter().any(|f| f.slot == slot_of(c, keys));
+            if !still_fits(reviewed, &plan.changes, &self.methods, has_intent) {
+                self.notes.push(note(Code::PlanStale, Subject::User));
+                return Decision::Settle(EntryState::Parked);
+            }
+        }
+        let mut tokens = plan.tokens.into_iter();
+        self.work = plan
+            .changes
+            .into_iter()
+            .map(|change| {
+                let token = (change.method == Target::HardwareOath).then(|| tokens.next()).flatten();
+                Work { slot: slot_of(&change, keys), change, token, progress: Progress::Ready }
+            })
+            .collect();
+        if self.work.is_empty() { Decision::Settle(self.settled_state()) } else { Decision::Write }
+    }
+
+    /// The state of a user with nothing left to write.
+    pub(crate) fn settled_state(&self) -> EntryState {
+        if self.notes.iter().any(|n| n.code.kind() == CodeKind::Held) {
+            EntryState::Parked
+        } else if self.applied_something() {
+            EntryState::Applied
+        } else if self.outcome == Outcome::Blocked || self.notes.iter().any(|n| n.code.kind() == CodeKind::Blocked) {
+            EntryState::Blocked
+        } else {
+            EntryState::Unchanged
+        }
+    }
+
+    /// Whether this run has put something in place for the user, in this claim or an earlier one.
+    fn applied_something(&self) -> bool {
+        self.work.iter().any(|w| w.progress == Progress::Done)
+            || self.filed.iter().any(|f| f.outcome == Some(IntentOutcome::Applied))
+    }
+
+    /// A default that was unset when we began, and appeared after our own write, counts as unset (invariant 3).
+    fn default_came_by_itself(&self) -> bool {
+        let slot = Target::Default.as_str();
+        let was_unset = self.pre_images.iter().any(|(s, before)| s == slot && before.is_none());
+        let is_ours = self.filed.iter().any(|f| {
+            f.slot == slot && same(Target::Default, f.change.to.as_deref(), current_of(&self.methods, &f.change).as_deref())
+        });
+        let begun_here = self.filed.iter().any(|f| f.slot == slot);
+        was_unset && begun_here && !is_ours
+    }
+
+    /// Compare before write (invariant 3), and what Graph has refused in this run already.
+    fn reason_to_leave_out(&self, change: &Change, assignment: &Assignment, keys: &FingerprintKey) -> Option<Code> {
+        let slot = slot_of(change, keys);
+        let now = current_of(&self.methods, change);
+        let filed = self.filed.iter().find(|f| f.slot == slot);
+        if let Some(filed) = filed {
+            match filed.outcome {
+                Some(IntentOutcome::Refused) if filed.change.to == change.to => {
+                    let phone = matches!(change.method, Target::Mobile | Target::AlternateMobile | Target::Office);
+                    return Some(if phone { Code::PhoneInvalid } else { Code::GraphRefused });
+                }
+                Some(IntentOutcome::Drifted) if assignment.policy.on_drift == OnDrift::Hold => {
+                    return Some(Code::CloudChanged);
+                }
+                None
+                | Some(
+                    IntentOutcome::Applied
+                    | IntentOutcome::Refused
+                    | IntentOutcome::Drifted
+                    | IntentOutcome::Failed
+                    | IntentOutcome::NotSent,
+                ) => {}
+            }
+        }
+        if change.method == Target::HardwareOath || assignment.policy.on_drift == OnDrift::Overwrite {
+            return None;
+        }
+        let (_, before) = self.pre_images.iter().find(|(s, _)| *s == slot)?;
+        let is = |value: Option<&str>| same(change.method, now.as_deref(), value);
+        let ours = self.ours.iter().find(|(s, _)| *s == slot).and_then(|(_, v)| v.as_deref());
+        let known = is(before.as_deref()) || (ours.is_some() && is(ours)) || is(change.to.as_deref());
+        let by_itself = change.method == Target::Default && self.default_came_by_itself();
+        (!known && !by_itself).then_some(Code::CloudChanged)
+    }
+}
+
+/// The context word for sealed serials of written secrets.
+pub(crate) const OATH_SECRET: &str = "oath-secret";
+
+/// A note about a subject.
+pub(crate) fn note(code: Code, method: Subject) -> Note {
+    Note { code, method, device: None }
+}
+
+/// A target as the subject of a code.
+pub(crate) fn subject_of(target: Target) -> Subject {
+    match target {
+        Target::Mobile => Subject::Mobile,
+        Target::AlternateMobile => Subject::AlternateMobile,
+        Target::Office => Subject::Office,
+        Target::HardwareOath => Subject::HardwareOath,
+        Target::Default => Subject::Default,
+    }
+}
+
+/// Takes out of the record what leads to a change, so that the rules decide the rest as if it had never been there.
+fn strip_source(
+    record: &mut Record,
+    observed: &Observed,
+    assignment: &Assignment,
+    history: &History,
+    keys: &FingerprintKey,
+    change: &Change,
+) {
+    let leads_to_it = |candidate: &Record| {
+        rules::plan(candidate, observed, &assignment.policy, history, keys)
+            .changes
+            .iter()
+            .any(|c| c.method == change.method && c.serial == change.serial && c.to == change.to)
+    };
+    let mut tries: Vec<Record> = Vec::new();
+    if change.method == Target::HardwareOath {
+        tries.push(Record { oath_token: None, ..record.clone() });
+        for i in 0..record.devices.len() {
+            let mut without = record.clone();
+            if let Some(device) = without.devices.get_mut(i) {
+                device.oath_secret = None;
+            }
+            tries.push(without);
+        }
+    } else {
+        tries.push(Record { backup: RawPhone::default(), ..record.clone() });
+        tries.push(Record { phone: RawPhone::default(), ..record.clone() });
+        tries.push(Record { phone: RawPhone::default(), backup: RawPhone::default(), ..record.clone() });
+    }
+    // The last one always ends the search: without any source there is no such change.
+    tries.push(Record {
+        phone: RawPhone::default(),
+        backup: RawPhone::default(),
+        devices: Vec::new(),
+        oath_token: None,
+        ..record.clone()
+    });
+    if let Some(found) = tries.into_iter().find(|candidate| !leads_to_it(candidate)) {
+        *record = found;
+    }
+}

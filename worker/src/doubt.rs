@@ -1,0 +1,130 @@
+//! Intents without an outcome: what a look at the user tells of them. Pure.
+//!
+//! The process that filed such an intent may be gone while its request is still under way. So a method in doubt is
+//! never read as absent or unchanged before the intent is older than the horizon; being there, it is done.
+
+use crate::compare::{current_of, same};
+use contract::{Change, IntentOutcome, Target, UserMethods};
+use std::time::Duration;
+
+/// An intent without an outcome, opened.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenIntent {
+    pub(crate) slot: String,
+    pub(crate) change: Change,
+    pub(crate) age: Duration,
+}
+
+/// What a look told of all open intents of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What is known now, by slot.
+    pub(crate) outcomes: Vec<(String, IntentOutcome)>,
+    /// Something may still land: look again after this, plan nothing before.
+    pub(crate) look_again_after: Option<Duration>,
+}
+
+/// Compares each open intent with what is there.
+pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Duration) -> Finding {
+    let mut finding = Finding::default();
+    for intent in open {
+        let now = current_of(methods, &intent.change);
+        let method = intent.change.method;
+        let outcome = if same(method, now.as_deref(), intent.change.to.as_deref()) {
+            IntentOutcome::Applied
+        } else if intent.age < horizon {
+            let wait = poll_after(intent.age).min(horizon - intent.age);
+            finding.look_again_after = Some(finding.look_again_after.map_or(wait, |w| w.max(wait)));
+            continue;
+        } else if same(method, now.as_deref(), intent.change.from.as_deref()) || is_ours_to_continue(intent, &now) {
+            IntentOutcome::Failed
+        } else {
+            IntentOutcome::Drifted
+        };
+        finding.outcomes.push((intent.slot.clone(), outcome));
+    }
+    finding
+}
+
+/// A token that got no further than assigned is our own half-way state, and a default that was unset and appeared after
+/// our own write was chosen by Graph: neither is somebody else's change.
+fn is_ours_to_continue(intent: &OpenIntent, now: &Option<String>) -> bool {
+    match intent.change.method {
+        Target::HardwareOath => now.is_some(),
+        Target::Default => intent.change.from.is_none(),
+        Target::Mobile | Target::AlternateMobile | Target::Office => false,
+    }
+}
+
+/// Looks come at a third of the intent's age: soon at first, rarely later.
+fn poll_after(age: Duration) -> Duration {
+    (age / 3).clamp(Duration::from_secs(1), Duration::from_secs(30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HORIZON: Duration = Duration::from_secs(675);
+
+    fn mobile(from: Option<&str>, to: &str, age_s: u64) -> OpenIntent {
+        OpenIntent {
+            slot: "mobile".into(),
+            change: Change {
+                method: Target::Mobile,
+                serial: None,
+                from: from.map(Into::into),
+                to: Some(to.into()),
+            },
+            age: Duration::from_secs(age_s),
+        }
+    }
+
+    fn with_mobile(number: Option<&str>) -> UserMethods {
+        UserMethods {
+            phones: number.map(|n| (Target::Mobile, n.to_owned())).into_iter().collect(),
+            ..UserMethods::default()
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_done_at_any_age() {
+        for age in [0, 10, 10_000] {
+            let finding = assess(&[mobile(None, "+1 2065550100", age)], &with_mobile(Some("+12065550100")), HORIZON);
+            assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Applied)]);
+            assert_eq!(finding.look_again_after, None);
+        }
+    }
+
+    #[test]
+    fn before_the_horizon_absent_means_wait() {
+        let finding = assess(&[mobile(None, "+1 2065550100", 674)], &with_mobile(None), HORIZON);
+        assert!(finding.outcomes.is_empty());
+        assert_eq!(finding.look_again_after, Some(Duration::from_secs(1)), "never beyond the horizon");
+    }
+
+    #[test]
+    fn after_the_horizon_the_value_before_means_that_it_never_landed() {
+        let finding =
+            assess(&[mobile(Some("+1 2065550199"), "+1 2065550100", 675)], &with_mobile(Some("+1 2065550199")), HORIZON);
+        assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Failed)]);
+    }
+
+    #[test]
+    fn after_the_horizon_anything_else_is_somebodys_change() {
+        let finding = assess(&[mobile(None, "+1 2065550100", 675)], &with_mobile(Some("+1 2065550155")), HORIZON);
+        assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Drifted)]);
+    }
+
+    #[test]
+    fn a_default_that_appeared_by_itself_is_not_a_drift() {
+        let intent = OpenIntent {
+            slot: "default".into(),
+            change: Change { method: Target::Default, serial: None, from: None, to: Some("voiceMobile".into()) },
+            age: HORIZON,
+        };
+        let methods =
+            UserMethods { default: Some(contract::DefaultMethod::Sms), ..UserMethods::default() };
+        assert_eq!(assess(&[intent], &methods, HORIZON).outcomes, [("default".to_owned(), IntentOutcome::Failed)]);
+    }
+}

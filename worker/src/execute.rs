@@ -1,0 +1,226 @@
+//! Step 5: carries out the work of a group of users in bundles. It never sends without quota, never starts a write that
+//! could outlast the lease, and never judges a status code: it only sorts answers for the read-back.
+
+use crate::case::{Case, Progress, Work};
+use crate::compare::current_of;
+use crate::refusals::Call;
+use crate::{Error, Worker};
+use contract::{DefaultMethod, Target, TokenStep};
+use graph::{Answer, Ask, WriteCall, WriteItem, Writer};
+use std::time::{SystemTime, UNIX_EPOCH};
+use telemetry::crash_point;
+use tokio::time::Instant;
+
+/// Items of one bundle (Graph's limit).
+const BUNDLE: usize = 20;
+
+/// Where an item's answer goes.
+#[derive(Clone, Copy)]
+struct Place {
+    case: usize,
+    work: usize,
+}
+
+impl Worker {
+    /// Writes phones, then tokens, then the default, each stage over all users of the group.
+    pub(crate) async fn execute(&self, writer: &Writer, cases: &mut [Case], not_after: Instant) -> Result<(), Error> {
+        self.stage(writer, cases, not_after, Call::Phone, phone_call).await?;
+        crash_point("worker.phones-sent");
+        self.stage(writer, cases, not_after, Call::Token, create_call).await?;
+        crash_point("worker.tokens-created");
+        self.find_created(writer, cases).await;
+        self.stage(writer, cases, not_after, Call::Token, activate_call).await?;
+        crash_point("worker.tokens-activated");
+        self.stage(writer, cases, not_after, Call::Default, default_call).await?;
+        crash_point("worker.default-sent");
+        Ok(())
+    }
+
+    /// Sends what a stage has until nothing of it is ready or time is up. A throttled item simply stays ready: the pace
+    /// holds everybody, and it is no attempt.
+    async fn stage(
+        &self,
+        writer: &Writer,
+        cases: &mut [Case],
+        not_after: Instant,
+        kind: Call,
+        call_for: fn(&Case, &Work) -> Option<WriteCall>,
+    ) -> Result<(), Error> {
+        loop {
+            let bundles = pack(cases, call_for);
+            if bundles.is_empty() {
+                return Ok(());
+            }
+            for (items, places) in bundles {
+                let answers = writer.write(&items, not_after).await;
+                if self.sort(cases, kind, &places, answers)? == Time::Up {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Files answers with their work.
+    fn sort(&self, cases: &mut [Case], kind: Call, places: &[Place], answers: Vec<Answer>) -> Result<Time, Error> {
+        if answers.iter().any(|a| matches!(a, Answer::Done { .. })) {
+            self.refusals.allowed(kind);
+        }
+        let mut time = Time::Left;
+        for (place, answer) in places.iter().zip(answers) {
+            let Some(case) = cases.get_mut(place.case) else { continue };
+            let mobile_failed = case.work.iter().any(|w| {
+                w.change.method == Target::Mobile && !matches!(w.progress, Progress::Done | Progress::Ready)
+            });
+            let Some(work) = case.work.get_mut(place.work) else { continue };
+            match answer {
+                Answer::Done { .. } => {
+                    let created = matches!(work.token.as_ref().map(|t| &t.step), Some(TokenStep::Create))
+                        && work.progress == Progress::Ready;
+                    work.progress = if created { Progress::Created } else { Progress::Done };
+                }
+                Answer::Throttled => {}
+                Answer::NotSent { .. } => time = Time::Up,
+                // Another item of this user failed. What truly needs it waits for a new plan, the rest is sent again.
+                Answer::DependencyFailed => {
+                    if work.change.method == Target::AlternateMobile && mobile_failed {
+                        work.progress = Progress::Failed;
+                    }
+                }
+                Answer::Refused { status, code } => {
+                    if status == 403 {
+                        self.refusals.forbidden(kind)?;
+                    }
+                    work.progress = Progress::Refused { status, code };
+                }
+                Answer::Doubt { status } => {
+                    work.progress = Progress::Doubt { answered: matches!(status, Some(500 | 502 | 503)) };
+                }
+            }
+        }
+        Ok(time)
+    }
+
+    /// Reads the method ids of tokens that were just created: an id is never guessed from the device's.
+    async fn find_created(&self, writer: &Writer, cases: &mut [Case]) {
+        let created: Vec<usize> = (0..cases.len())
+            .filter(|i| cases[*i].work.iter().any(|w| w.progress == Progress::Created))
+            .collect();
+        if created.is_empty() {
+            return;
+        }
+        let asks: Vec<Ask> =
+            created.iter().map(|i| Ask { user: cases[*i].claim.user.clone(), tokens: true }).collect();
+        let seen = writer.reader().observe(&asks).await;
+        for (i, methods) in created.into_iter().zip(seen) {
+            let Some(case) = cases.get_mut(i) else { continue };
+            for work in case.work.iter_mut().filter(|w| w.progress == Progress::Created) {
+                let method_id = methods.as_ref().ok().and_then(|m| {
+                    m.hardware_oath
+                        .iter()
+                        .find(|t| t.serial.is_some() && t.serial == work.change.serial)
+                        .map(|t| t.method_id.clone())
+                });
+                match (method_id, work.token.as_mut()) {
+                    (Some(method_id), Some(token)) => token.step = TokenStep::Activate { method_id },
+                    // Not visible yet: the next claim finds it assigned and activates it.
+                    _ => work.progress = Progress::Doubt { answered: false },
+                }
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Time {
+    Left,
+    Up,
+}
+
+/// Packs a stage's items into bundles; a user's items stay together and go one after the other.
+fn pack(cases: &[Case], call_for: fn(&Case, &Work) -> Option<WriteCall>) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
+    let mut bundles: Vec<(Vec<WriteItem>, Vec<Place>)> = Vec::new();
+    for (case_index, case) in cases.iter().enumerate() {
+        let calls: Vec<(usize, WriteCall)> =
+            case.work.iter().enumerate().filter_map(|(i, w)| Some((i, call_for(case, w)?))).collect();
+        if calls.is_empty() {
+            continue;
+        }
+        let fits = bundles.last().is_some_and(|(items, _)| items.len() + calls.len() <= BUNDLE);
+        if !fits {
+            bundles.push((Vec::with_capacity(BUNDLE), Vec::with_capacity(BUNDLE)));
+        }
+        let Some((items, places)) = bundles.last_mut() else { continue };
+        let mut after = None;
+        for (work, call) in calls {
+            items.push(WriteItem { call, after });
+            places.push(Place { case: case_index, work });
+            after = Some(items.len() - 1);
+        }
+    }
+    bundles
+}
+
+fn phone_call(case: &Case, work: &Work) -> Option<WriteCall> {
+    if work.progress != Progress::Ready {
+        return None;
+    }
+    let user = case.claim.user.clone();
+    let kind = match work.change.method {
+        Target::Mobile | Target::AlternateMobile | Target::Office => work.change.method,
+        Target::HardwareOath | Target::Default => return None,
+    };
+    match (current_of(&case.methods, &work.change), work.change.to.clone()) {
+        (None, Some(number)) => Some(WriteCall::CreatePhone { user, kind, number }),
+        (Some(_), Some(number)) => Some(WriteCall::UpdatePhone { user, kind, number }),
+        (Some(_), None) => Some(WriteCall::DeletePhone { user, kind }),
+        (None, None) => None,
+    }
+}
+
+fn create_call(case: &Case, work: &Work) -> Option<WriteCall> {
+    let token = work.token.as_ref()?;
+    if work.progress != Progress::Ready || token.step != TokenStep::Create {
+        return None;
+    }
+    Some(WriteCall::CreateToken {
+        user: case.claim.user.clone(),
+        serial: token.serial.clone(),
+        secret: token.secret.clone(),
+        interval_seconds: token.interval_seconds,
+        manufacturer: token.manufacturer.clone(),
+        model: token.model.clone(),
+    })
+}
+
+fn activate_call(case: &Case, work: &Work) -> Option<WriteCall> {
+    let token = work.token.as_ref()?;
+    if !matches!(work.progress, Progress::Ready | Progress::Created) {
+        return None;
+    }
+    let code = rules::totp(token.secret.expose(), token.interval_seconds, unix_s())?;
+    let user = case.claim.user.clone();
+    match &token.step {
+        TokenStep::Create => None,
+        TokenStep::Assign { device_id } => Some(WriteCall::AssignToken { user, device_id: device_id.clone(), code }),
+        TokenStep::Activate { method_id } => {
+            Some(WriteCall::ActivateToken { user, method_id: method_id.clone(), code })
+        }
+    }
+}
+
+/// The default comes last, and only where everything before it is in place: else the next plan decides it anew.
+fn default_call(case: &Case, work: &Work) -> Option<WriteCall> {
+    if work.progress != Progress::Ready || work.change.method != Target::Default {
+        return None;
+    }
+    let rest_done =
+        case.work.iter().all(|w| w.change.method == Target::Default || w.progress == Progress::Done);
+    let method = work.change.to.as_deref().and_then(DefaultMethod::parse)?;
+    rest_done.then(|| WriteCall::SetDefault { user: case.claim.user.clone(), method })
+}
+
+/// The time that a token's code is computed from; the one clock that must be right.
+#[expect(clippy::disallowed_methods, reason = "a TOTP code is a function of the wall clock")]
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

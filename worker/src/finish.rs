@@ -1,0 +1,177 @@
+//! Step 7: what becomes of a claim, from how its work went.
+
+use crate::case::{Case, OATH_SECRET, Progress, note};
+use crate::{Error, Worker};
+use contract::{
+    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, context,
+};
+use ledger::{End, Finish, SlotOutcome};
+use std::time::Duration;
+
+/// The first look after a doubtful answer.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// The schedule of retries after a failure that is Graph's own.
+const RETRY: rules::Backoff = rules::Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+
+/// How long to wait before an attempt. No jitter: the pace spreads what comes due together.
+pub(crate) fn retry_delay(attempt: u32) -> Duration {
+    RETRY.delay(attempt, 1.0)
+}
+
+impl Worker {
+    /// Ends a claim whose work went as it went.
+    pub(crate) fn end_of_work(&self, mut case: Case) -> Result<Finish, Error> {
+        // What was learnt of an earlier intent no longer counts where a new one was filed in its place.
+        let work = &case.work;
+        case.outcomes.retain(|o| !work.iter().any(|w| w.slot == o.slot));
+        for work in &case.work {
+            let outcome = match &work.progress {
+                Progress::Done => IntentOutcome::Applied,
+                Progress::Refused { .. } => IntentOutcome::Refused,
+                Progress::Failed => IntentOutcome::Failed,
+                Progress::Ready => IntentOutcome::NotSent,
+                // Half-way and doubt have no outcome: the next look decides.
+                Progress::Created | Progress::Doubt { .. } => continue,
+            };
+            case.outcomes.push(SlotOutcome { slot: work.slot.clone(), outcome });
+        }
+        let any = |is: fn(&Progress) -> bool| case.work.iter().any(|w| is(&w.progress));
+        let forbidden = any(|p| matches!(p, Progress::Refused { status: 403, .. }));
+        let gone = any(|p| matches!(p, Progress::Refused { status: 404, .. }));
+        if forbidden || gone {
+            let code = if forbidden { Code::Forbidden } else { Code::UserGone };
+            case.notes.push(note(code, Subject::User));
+            return self.settle(case, EntryState::Parked);
+        }
+        if any(|p| matches!(p, Progress::Doubt { .. } | Progress::Created)) {
+            return self.snooze(case, FIRST_LOOK, false);
+        }
+        if any(|p| matches!(p, Progress::Failed)) {
+            let delay = retry_delay(case.claim.attempts + 1);
+            return self.snooze(case, delay, true);
+        }
+        // A refusal is planned around, and what was not sent for lack of time is planned anew: both at once.
+        if any(|p| matches!(p, Progress::Refused { .. } | Progress::Ready)) {
+            return self.snooze(case, Duration::ZERO, false);
+        }
+        let state = case.settled_state();
+        self.settle(case, state)
+    }
+
+    /// Back to waiting, unless a bound is reached.
+    pub(crate) fn snooze(&self, mut case: Case, after: Duration, attempt: bool) -> Result<Finish, Error> {
+        let attempts = case.claim.attempts + u32::from(attempt);
+        let out_of_time = case.claim.since_first_claim > self.settings.max_snoozed;
+        if attempts >= self.settings.max_attempts || out_of_time {
+            let in_doubt = case.work.iter().any(|w| matches!(w.progress, Progress::Doubt { .. }));
+            let code = match (in_doubt, out_of_time) {
+                (true, _) => Code::NotVisible,
+                (false, true) => Code::ThrottledOut,
+                (false, false) => Code::GraphRefused,
+            };
+            case.notes.push(note(code, Subject::User));
+            return self.settle(case, EntryState::Parked);
+        }
+        Ok(Finish {
+            ordinal: case.claim.ordinal,
+            epoch: case.claim.epoch,
+            user: case.claim.user.clone(),
+            outcomes: case.outcomes,
+            end: End::Snooze { after, attempt },
+        })
+    }
+
+    /// The run is done with the user.
+    pub(crate) fn settle(&self, case: Case, state: EntryState) -> Result<Finish, Error> {
+        let user = case.claim.user.clone();
+        let result = EntryResult { v: EntryResult::VERSION, changes: changes_of(&case), notes: case.notes.clone() };
+        let in_order = state == EntryState::Applied || state == EntryState::Unchanged;
+        let clean = !case.notes.iter().any(|n| matches!(n.code.kind(), CodeKind::Blocked | CodeKind::Held));
+        let applied = (in_order && clean).then(|| {
+            let policy = &self.assignment.policy;
+            rules::applied_fingerprint(case.claim.content, policy, &user, case.claim.allowed, &self.keys)
+        });
+        Ok(Finish {
+            ordinal: case.claim.ordinal,
+            epoch: case.claim.epoch,
+            end: End::Settle {
+                state,
+                outcome: case.outcome,
+                codes: code_words(case.notes.iter().map(|n| n.code)),
+                result: self.sealer.seal_json(&context::result(self.assignment.run, case.claim.ordinal), &result)?,
+                applied,
+                secrets: self.written_secrets(&case)?,
+            },
+            outcomes: case.outcomes,
+            user,
+        })
+    }
+
+    /// Parks a user of whom nothing else is known, such as one whose record cannot be opened.
+    pub(crate) fn park_unread(&self, claim: &ledger::Claim, code: Code) -> Result<Finish, Error> {
+        let result =
+            EntryResult { v: EntryResult::VERSION, changes: Vec::new(), notes: vec![note(code, Subject::User)] };
+        Ok(Finish {
+            ordinal: claim.ordinal,
+            epoch: claim.epoch,
+            user: claim.user.clone(),
+            outcomes: Vec::new(),
+            end: End::Settle {
+                state: EntryState::Parked,
+                outcome: contract::Outcome::Skipped,
+                codes: code.as_str().to_owned(),
+                result: self.sealer.seal_json(&context::result(self.assignment.run, claim.ordinal), &result)?,
+                applied: None,
+                secrets: Vec::new(),
+            },
+        })
+    }
+
+    /// Fingerprints of the secrets that are in Entra now by our hand, for rules M5 and O4 of later runs.
+    fn written_secrets(&self, case: &Case) -> Result<Vec<(contract::Fingerprint, Sealed)>, Error> {
+        let mut secrets = Vec::new();
+        for work in case.work.iter().filter(|w| w.progress == Progress::Done) {
+            let Some(token) = &work.token else { continue };
+            let Some(fingerprint) = rules::secret_fingerprint(&token.secret, &self.keys) else { continue };
+            let sealed =
+                self.sealer.seal_json(&context::value(&case.claim.user, OATH_SECRET), &token.serial)?;
+            secrets.push((fingerprint, sealed));
+        }
+        Ok(secrets)
+    }
+}
+
+/// Every change of this run for the user: those of earlier claims, then those of this one.
+fn changes_of(case: &Case) -> Vec<Done> {
+    let mut changes: Vec<Done> = case
+        .filed
+        .iter()
+        .filter(|f| {
+            f.outcome != Some(IntentOutcome::NotSent) && !case.work.iter().any(|w| w.slot == f.slot)
+        })
+        .map(|f| Done { change: f.change.clone(), outcome: f.outcome, graph_code: None })
+        .collect();
+    for work in &case.work {
+        let (outcome, graph_code) = match &work.progress {
+            Progress::Ready | Progress::Created | Progress::Doubt { .. } => (None, None),
+            Progress::Done => (Some(IntentOutcome::Applied), None),
+            Progress::Refused { code, .. } => (Some(IntentOutcome::Refused), Some(code.clone())),
+            Progress::Failed => (Some(IntentOutcome::Failed), None),
+        };
+        changes.push(Done { change: work.change.clone(), outcome, graph_code });
+    }
+    changes.sort_by_key(|d| d.change.method);
+    changes
+}
+
+/// Code words, each once, in order of appearance.
+fn code_words(codes: impl Iterator<Item = Code>) -> String {
+    let mut words: Vec<&'static str> = Vec::new();
+    for code in codes {
+        if !words.contains(&code.as_str()) {
+            words.push(code.as_str());
+        }
+    }
+    words.join(" ")
+}

@@ -1,0 +1,304 @@
+//! How a user is moved. Read this first.
+//!
+//! Orders come in groups, and each group goes through seven steps together, so that round trips to Graph and to the
+//! ledger are shared:
+//!
+//! ```text
+//! 1 claim ──► 2 observe ──► 3 plan ──► 4 file pre-images and intents ──► 5 write ──► 6 read back ──► 7 settle, ack
+//! ```
+//!
+//! Whatever happens between 4 and 7 (a crash, a lost answer, a lease that ran out), the next claim finds the intents on
+//! file, looks at the user first, and goes on from what is there. State decides, never a status code. A user that cannot
+//! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
+
+use crate::case::{Case, Decision, Progress, note};
+use crate::finish::retry_delay;
+use crate::compare::{current_of, same};
+use crate::refusals::Call;
+use crate::{Error, Hands, Worker};
+use broker::Delivery;
+use contract::{Code, EntryState, Order, Subject, Target, context};
+use graph::Ask;
+use ledger::{Claim, Finish, NewIntent};
+use std::time::Duration;
+use telemetry::crash_point;
+use tokio::time::Instant;
+
+/// An observation older than this is made again before anything is written on its strength.
+const OBSERVATION_AGE: Duration = Duration::from_secs(30);
+/// Crashes after which a user is handled alone, so that one poison user does not take its group along.
+const ALONE_AFTER: u32 = 2;
+/// Crashes after which a user is parked.
+const PARK_AFTER: u32 = 5;
+
+impl Worker {
+    /// Handles a group of orders from claim to ack.
+    pub(crate) async fn handle(&self, deliveries: Vec<Delivery>) -> Result<(), Error> {
+        let ordinals: Vec<i64> = deliveries
+            .iter()
+            .filter_map(|d| match Order::decode(d.body()) {
+                Ok(order) if order.run == self.assignment.run => Some(order.ordinal),
+                Ok(_) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "an order cannot be read and is dropped; its user is released again");
+                    None
+                }
+            })
+            .collect();
+
+        // 1. Claim. The deadline is reckoned from before the claim, on our own monotonic clock.
+        let claimed_at = Instant::now();
+        let claims = self
+            .ledger
+            .claim(self.assignment.run, &ordinals, &self.owner, self.settings.lease)
+            .await?;
+        crash_point("worker.claimed");
+        let (alone, together): (Vec<Claim>, Vec<Claim>) =
+            claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
+        self.move_users(together, claimed_at).await?;
+        for claim in alone {
+            self.move_users(vec![claim], claimed_at).await?;
+        }
+
+        // Ack last. What was not claimed is settled, held by another, or not due: it needs no second delivery.
+        for delivery in deliveries {
+            if !delivery.ack() {
+                tracing::debug!("an ack was not taken; the order will come again and claim nothing");
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps 2 to 7 for claimed users.
+    async fn move_users(&self, claims: Vec<Claim>, claimed_at: Instant) -> Result<(), Error> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let not_after = claimed_at + self.settings.lease.saturating_sub(self.settings.write_margin());
+        let mut finishes = Vec::new();
+        let cases = self.open_records(claims, &mut finishes)?;
+        let mut writing = self.observe_and_plan(cases, &mut finishes).await?;
+        crash_point("worker.planned");
+
+        if let Hands::Migrate(writer) = &self.hands
+            && !writing.is_empty()
+        {
+            // A hold would age the observation: wait it out first, and look again if it took long.
+            if let Some(hold) = self.hold_beyond(not_after).await {
+                for case in std::mem::take(&mut writing) {
+                    finishes.push(self.snooze(case, hold, false)?);
+                }
+            }
+            if writing.iter().any(|c| c.observed_at.elapsed() > OBSERVATION_AGE) {
+                writing = self.observe_and_plan(writing, &mut finishes).await?;
+            }
+            let mut writing = self.file_intents(writing).await?;
+            crash_point("worker.intents-filed");
+            self.execute(writer, &mut writing, not_after).await?;
+            self.read_back(writer, &mut writing).await;
+            for case in writing {
+                finishes.push(self.end_of_work(case)?);
+            }
+        } else {
+            for case in writing {
+                finishes.push(self.settle(case, EntryState::Planned)?);
+            }
+        }
+
+        // 7. Settle. A stale epoch touches nothing: another worker has that user now.
+        crash_point("worker.before-finish");
+        self.ledger.finish(self.assignment.run, &finishes).await?;
+        crash_point("worker.finished");
+        Ok(())
+    }
+
+    /// Waits until writes are not held; answers what is left of a hold that outlasts the deadline.
+    async fn hold_beyond(&self, not_after: Instant) -> Option<Duration> {
+        while let Some(hold) = self.writes().held_for {
+            if Instant::now() + hold >= not_after {
+                return Some(hold);
+            }
+            tokio::time::sleep(hold).await;
+        }
+        None
+    }
+
+    /// Opens the sealed records; a user whose record cannot be opened, or who crashed us too often, is parked.
+    fn open_records(&self, claims: Vec<Claim>, finishes: &mut Vec<Finish>) -> Result<Vec<Case>, Error> {
+        let mut cases = Vec::with_capacity(claims.len());
+        for claim in claims {
+            if claim.crashes >= PARK_AFTER {
+                finishes.push(self.park_unread(&claim, Code::CrashLoop)?);
+                continue;
+            }
+            match Case::open(claim, &self.assignment, &self.sealer, &self.keys) {
+                Ok(case) => cases.push(case),
+                Err((claim, error)) => {
+                    tracing::warn!(user = %claim.user_key, %error, "a record cannot be opened; the user is parked");
+                    finishes.push(self.park_unread(&claim, Code::RecordUnreadable)?);
+                }
+            }
+        }
+        Ok(cases)
+    }
+
+    /// 2. Observe and 3. plan. Answers the users with something to write; the others get their end.
+    async fn observe_and_plan(&self, cases: Vec<Case>, finishes: &mut Vec<Finish>) -> Result<Vec<Case>, Error> {
+        let policy = &self.assignment.policy;
+        let asks: Vec<Ask> = cases
+            .iter()
+            .map(|c| Ask {
+                user: c.claim.user.clone(),
+                tokens: rules::reads_tokens(&c.record, policy) || !c.begun_serials().is_empty(),
+            })
+            .collect();
+        let observed_at = Instant::now();
+        let seen = self.hands.reader().observe(&asks).await;
+        crash_point("worker.observed");
+        if seen.iter().any(Result::is_ok) {
+            self.refusals.allowed(Call::Read);
+        }
+        let mut writing = Vec::new();
+        for (mut case, methods) in cases.into_iter().zip(seen) {
+            case.observed_at = observed_at;
+            match methods {
+                Ok(methods) => case.methods = methods,
+                Err(error) => {
+                    finishes.push(self.unobserved(case, error)?);
+                    continue;
+                }
+            }
+            if let Err(error) = self.refresh_inventory(&mut case).await {
+                finishes.push(self.unobserved(case, error)?);
+                continue;
+            }
+            match case.decide(&self.assignment, &self.settings, &self.keys) {
+                Decision::Wait(after) => finishes.push(self.snooze(case, after, false)?),
+                Decision::Settle(state) => finishes.push(self.settle(case, state)?),
+                Decision::Write => writing.push(case),
+            }
+        }
+        Ok(writing)
+    }
+
+    /// A user that could not be looked at.
+    fn unobserved(&self, mut case: Case, error: graph::Error) -> Result<Finish, Error> {
+        let code = match &error {
+            graph::Error::NotFound => Code::UserGone,
+            graph::Error::Forbidden { .. } => {
+                self.refusals.forbidden(Call::Read)?;
+                Code::Forbidden
+            }
+            _ => match error.disposition() {
+                contract::Disposition::Stop => return Err(Error::Graph(error)),
+                contract::Disposition::Park { code } => code,
+                contract::Disposition::Snooze { after } => return self.snooze(case, after, false),
+                contract::Disposition::Retry => {
+                    let delay = retry_delay(case.claim.attempts + 1);
+                    return self.snooze(case, delay, true);
+                }
+            },
+        };
+        case.notes.push(note(code, Subject::User));
+        self.settle(case, EntryState::Parked)
+    }
+
+    /// Tokens that this run has begun with are looked up again: the run's inventory was read before.
+    async fn refresh_inventory(&self, case: &mut Case) -> Result<(), graph::Error> {
+        for serial in case.begun_serials() {
+            let fresh = self.hands.reader().inventory_by_serial(&serial).await?;
+            case.claim.inventory.retain(|t| t.serial != serial);
+            case.claim.inventory.extend(fresh);
+        }
+        Ok(())
+    }
+
+    /// 4. No pre-image on file, no write. Users whose epoch is stale are dropped without a word: they are another's.
+    async fn file_intents(&self, cases: Vec<Case>) -> Result<Vec<Case>, Error> {
+        let mut rows = Vec::new();
+        for case in &cases {
+            for work in &case.work {
+                let at = context::value(&case.claim.user, &work.slot);
+                let pre_image = match &work.change.from {
+                    Some(before) => Some(self.sealer.seal_json(&at, before)?),
+                    None => None,
+                };
+                rows.push(NewIntent {
+                    ordinal: case.claim.ordinal,
+                    epoch: case.claim.epoch,
+                    user: case.claim.user.clone(),
+                    slot: work.slot.clone(),
+                    pre_image,
+                    to: Some(self.sealer.seal_json(&at, &work.change)?),
+                });
+            }
+        }
+        if rows.is_empty() {
+            return Ok(cases);
+        }
+        let held = self.ledger.file_intents(self.assignment.run, &rows).await?;
+        Ok(cases.into_iter().filter(|c| held.contains(&c.claim.ordinal)).collect())
+    }
+
+    /// 6. Reads back what ended in doubt, and only that. What is seen is done; what is not stays in doubt, except where
+    /// Graph's own error and the value before, seen now, agree that a set value may simply be set again.
+    async fn read_back(&self, writer: &graph::Writer, cases: &mut [Case]) {
+        let doubtful: Vec<usize> = (0..cases.len())
+            .filter(|i| {
+                cases[*i]
+                    .work
+                    .iter()
+                    .any(|w| matches!(w.progress, Progress::Doubt { .. } | Progress::Refused { .. }))
+            })
+            .collect();
+        if doubtful.is_empty() {
+            return;
+        }
+        let asks: Vec<Ask> = doubtful
+            .iter()
+            .map(|i| Ask {
+                user: cases[*i].claim.user.clone(),
+                tokens: cases[*i].work.iter().any(|w| w.token.is_some()),
+            })
+            .collect();
+        let seen = writer.reader().observe(&asks).await;
+        for (i, methods) in doubtful.into_iter().zip(seen) {
+            let Ok(methods) = methods else { continue };
+            let Some(case) = cases.get_mut(i) else { continue };
+            for work in &mut case.work {
+                let now = current_of(&methods, &work.change);
+                let is = |value: &Option<String>| same(work.change.method, now.as_deref(), value.as_deref());
+                let progress = match &work.progress {
+                    Progress::Doubt { .. } | Progress::Refused { .. } if is(&work.change.to) => Progress::Done,
+                    Progress::Doubt { answered: true }
+                        if work.change.method != Target::HardwareOath && is(&work.change.from) =>
+                    {
+                        Progress::Failed
+                    }
+                    Progress::Refused { status, code } => sort_refusal(*status, code, work.change.method, now.is_some()),
+                    other @ (Progress::Ready
+                    | Progress::Created
+                    | Progress::Done
+                    | Progress::Doubt { .. }
+                    | Progress::Failed) => other.clone(),
+                };
+                work.progress = progress;
+            }
+        }
+    }
+}
+
+/// What a refusal means when our value is not there. A conflict, and a refused creation where we saw nothing, may be our
+/// own write that Graph does not show yet: those wait. A wrong code of a token is tried again with the next one.
+fn sort_refusal(status: u16, code: &str, method: Target, is_there: bool) -> Progress {
+    let number_is_bad = code.eq_ignore_ascii_case("invalidPhoneNumber");
+    let refused = Progress::Refused { status, code: code.to_owned() };
+    match status {
+        403 | 404 => refused,
+        409 => Progress::Doubt { answered: false },
+        _ if number_is_bad => refused,
+        _ if method == Target::HardwareOath && is_there => Progress::Failed,
+        _ if method != Target::Default && !is_there => Progress::Doubt { answered: false },
+        _ => refused,
+    }
+}

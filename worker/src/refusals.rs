@@ -1,0 +1,90 @@
+//! What a 403 means: a missing permission, or a user that Graph protects.
+//!
+//! A kind of call that has never succeeded and is forbidden ends the run: everybody would be refused. After a success
+//! it is about that user (Graph protects administrators); twenty in a row are no coincidence.
+
+use crate::Error;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Forbidden users in a row that end the run (`architecture.md`, the worker's procedure).
+const STREAK: u32 = 20;
+
+/// A kind of call, with the permission of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Read,
+    Phone,
+    Token,
+    Default,
+}
+
+impl Call {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Read => "read users' authentication methods",
+            Self::Phone => "write users' phone methods",
+            Self::Token => "create and assign hardware OATH tokens",
+            Self::Default => "write users' sign-in preferences",
+        }
+    }
+
+    fn permission(self) -> &'static str {
+        match self {
+            Self::Read => "UserAuthenticationMethod.Read.All",
+            Self::Phone | Self::Default => "UserAuthenticationMethod.ReadWrite.All",
+            Self::Token => "Policy.ReadWrite.AuthenticationMethod and UserAuthenticationMethod.ReadWrite.All",
+        }
+    }
+}
+
+/// What has been allowed and refused so far.
+pub(crate) struct Refusals {
+    allowed: [AtomicBool; 4],
+    streak: AtomicU32,
+}
+
+impl Refusals {
+    pub(crate) fn new(has_succeeded: bool) -> Self {
+        Self { allowed: std::array::from_fn(|_| AtomicBool::new(has_succeeded)), streak: AtomicU32::new(0) }
+    }
+
+    /// A call of this kind succeeded.
+    pub(crate) fn allowed(&self, call: Call) {
+        self.allowed[call as usize].store(true, Ordering::Relaxed);
+        self.streak.store(0, Ordering::Relaxed);
+    }
+
+    /// A call of this kind was forbidden. Ask only after the successes of the same bundle were noted.
+    pub(crate) fn forbidden(&self, call: Call) -> Result<(), Error> {
+        if !self.allowed[call as usize].load(Ordering::Relaxed) {
+            return Err(Error::PermissionMissing { what: call.what(), permission: call.permission() });
+        }
+        let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
+        if streak >= STREAK { Err(Error::ForbiddenStreak(streak)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_never_succeeded_ends_the_run_and_names_the_permission() {
+        let refusals = Refusals::new(false);
+        refusals.allowed(Call::Read);
+        let error = refusals.forbidden(Call::Token).unwrap_err();
+        assert!(error.to_string().contains("Policy.ReadWrite.AuthenticationMethod"));
+    }
+
+    #[test]
+    fn after_a_success_one_user_is_refused_and_twenty_in_a_row_end_the_run() {
+        let refusals = Refusals::new(false);
+        refusals.allowed(Call::Phone);
+        for _ in 0..19 {
+            refusals.forbidden(Call::Phone).unwrap();
+        }
+        assert!(matches!(refusals.forbidden(Call::Phone), Err(Error::ForbiddenStreak(20))));
+        refusals.allowed(Call::Phone);
+        refusals.forbidden(Call::Phone).unwrap();
+    }
+}
