@@ -1,6 +1,6 @@
 //! Synthetic data: a datafile with the dirt of real ones, and the tenant that it belongs to.
 //!
-//! Same numbers in, same bytes out, on every machine. Nothing is held: each person is drawn anew from the seed and an
+//! Same numbers in, same bytes out, on every 64-bit machine. Nothing is held: each person is drawn anew from the seed and an
 //! index, once for the datafile and once for the tenant, so 500,000 users take no more memory than one.
 
 mod datafile;

@@ -35,7 +35,7 @@ fn authentication(person: &Person) -> Value {
         (Presence::Authenticator, _) => json!({
             "microsoftAuthenticatorMethods":
                 [{ "id": person.app_id, "displayName": "Pixel 8", "phoneAppVersion": "6.2408.5807" }],
-            "signInPreferences": preferring("push", person.index % 3 == 0),
+            "signInPreferences": preferring("push", person.index.is_multiple_of(3)),
         }),
     }
 }

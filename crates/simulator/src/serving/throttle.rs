@@ -126,8 +126,12 @@ impl Quota {
 
     /// Whether a call comes while a wait that its sender must know of is not over.
     pub(super) fn is_early(&mut self, is_write: bool, received: Duration) -> bool {
-        let buckets = self.0.iter_mut().filter(|b| is_write || !b.writes_alone);
-        buckets.fold(false, |early, bucket| bucket.is_early(received) || early)
+        let mut early = false;
+        // Every bucket is asked: asking also lets its waits ripen.
+        for bucket in self.0.iter_mut().filter(|b| is_write || !b.writes_alone) {
+            early |= bucket.is_early(received);
+        }
+        early
     }
 
     /// An answer with `Retry-After` has left.

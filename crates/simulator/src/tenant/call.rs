@@ -155,7 +155,7 @@ impl Tenant {
                 | Route::Domain(_)
                 | Route::Federations(_)
                 | Route::Federation(..),
-                Verb::Get,
+                _,
             ) => self.get_rollout(call),
             _ => Err(Refusal::Verb),
         }
@@ -181,5 +181,42 @@ impl Tenant {
             (Route::Device(id), Verb::Delete) => self.delete_device(id, now),
             _ => Err(Refusal::Verb),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::route::parse;
+    use super::*;
+
+    fn cost(verb: Verb, path: &str, query: &str) -> (u32, bool) {
+        let call = Call {
+            version: Version::V1,
+            verb,
+            route: parse(Version::V1, path).unwrap(),
+            path: path.to_owned(),
+            query: Query::parse(query).unwrap(),
+            content: Content::Empty,
+            eventual: false,
+            base: String::new(),
+        };
+        let cost = call.cost();
+        (cost.resource_units, cost.is_write)
+    }
+
+    /// The table of `throttling-limits`.
+    #[test]
+    fn calls_cost_what_microsoft_publishes() {
+        assert_eq!(cost(Verb::Get, "/users", ""), (2, false));
+        assert_eq!(cost(Verb::Get, "/users", "$select=id"), (1, false));
+        assert_eq!(cost(Verb::Get, "/users/x", "$select=id"), (1, false));
+        assert_eq!(cost(Verb::Get, "/users/x", "$expand=manager"), (2, false));
+        assert_eq!(cost(Verb::Get, "/groups/x/members", ""), (3, false));
+        assert_eq!(cost(Verb::Get, "/groups/x/transitiveMembers", ""), (5, false));
+        assert_eq!(cost(Verb::Get, "/groups/x/transitiveMembers", "$select=id"), (4, false));
+        assert_eq!(cost(Verb::Get, "/groups/x/transitiveMembers", "$select=id&$top=10"), (3, false));
+        assert_eq!(cost(Verb::Post, "/directoryObjects/getByIds", ""), (5, false));
+        assert_eq!(cost(Verb::Post, "/directoryObjects/getByIds", "$select=id"), (2, false));
+        assert_eq!(cost(Verb::Post, "/users/x/authentication/phoneMethods", ""), (1, true));
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use call::{Call, Content};
 pub(crate) use effect::Effect;
 pub(crate) use ids::Ids;
 pub(crate) use query::Query;
-pub(crate) use route::{Route, Verb, Version, parse};
+pub(crate) use route::{Verb, Version, parse};
 pub use state::State;
 pub(crate) use totp::to_base32;
 #[cfg(test)]

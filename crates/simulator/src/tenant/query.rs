@@ -102,7 +102,8 @@ fn decode_form(text: &str) -> String {
 }
 
 fn percent(text: &str, plus_is_blank: bool) -> String {
-    if !text.contains('%') && !(plus_is_blank && text.contains('+')) {
+    let has_escape = text.contains('%') || (plus_is_blank && text.contains('+'));
+    if !has_escape {
         return text.to_owned();
     }
     let mut out = Vec::with_capacity(text.len());

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::inventory_calls::page_answer;
 use super::refusal::Refusal;
-use super::route::Route;
+use super::route::{Route, Verb};
 use serde_json::Value;
 
 fn by_id<'v>(list: &'v [Value], id: &str) -> Result<&'v Value, Refusal> {
@@ -48,20 +48,26 @@ impl Tenant {
         let expands = call.query.expand.as_deref().is_some_and(|e| e.contains("appliesTo"));
         let rollout = |v: &Value| if expands { v.clone() } else { without(v, "appliesTo") };
         let domain = |v: &Value| without(v, "federationConfiguration");
-        match &call.route {
-            Route::Rollouts => Ok(list(call, self.rollouts.iter().map(rollout).collect(), POLICIES)),
-            Route::Rollout(id) => Ok(entity(call, rollout(by_id(&self.rollouts, id)?), POLICIES)),
-            Route::RolloutAppliesTo(id) => {
+        match (&call.route, call.verb) {
+            (Route::Rollouts, Verb::Get) => {
+                Ok(list(call, self.rollouts.iter().map(rollout).collect(), POLICIES))
+            }
+            (Route::Rollout(id), Verb::Get) => {
+                Ok(entity(call, rollout(by_id(&self.rollouts, id)?), POLICIES))
+            }
+            (Route::RolloutAppliesTo(id), Verb::Get) => {
                 let groups = list_in(by_id(&self.rollouts, id)?, "appliesTo");
                 Ok(list(call, groups.to_vec(), "directoryObjects"))
             }
-            Route::Domains => Ok(list(call, self.domains.iter().map(domain).collect(), "domains")),
-            Route::Domain(id) => Ok(entity(call, domain(by_id(&self.domains, id)?), "domains")),
-            Route::Federations(id) => {
+            (Route::Domains, Verb::Get) => {
+                Ok(list(call, self.domains.iter().map(domain).collect(), "domains"))
+            }
+            (Route::Domain(id), Verb::Get) => Ok(entity(call, domain(by_id(&self.domains, id)?), "domains")),
+            (Route::Federations(id), Verb::Get) => {
                 let found = list_in(by_id(&self.domains, id)?, "federationConfiguration");
                 Ok(list(call, found.to_vec(), &format!("domains('{id}')/federationConfiguration")))
             }
-            Route::Federation(id, federation) => {
+            (Route::Federation(id, federation), Verb::Get) => {
                 let all = list_in(by_id(&self.domains, id)?, "federationConfiguration");
                 let context = format!("domains('{id}')/federationConfiguration");
                 Ok(entity(call, by_id(all, federation)?.clone(), &context))
