@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The harness: the built binary, simulated tenants in processes of their own, and folders that go away.
+//!
+//! It drives the product as an operator does, by its command line, and looks at the tenant over HTTP. It knows nothing
+//! of the product's insides.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a harness that cannot go on fails the test")]
+
+mod product;
+mod tenant;
+
+pub use product::{Outcome, Running, Site, binary};
+pub use tenant::{Tenant, read_lines};

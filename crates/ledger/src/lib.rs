@@ -33,6 +33,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Files a small named value once: stores `candidate` if the name is new, and answers what is on file.
     async fn keep(&self, name: &str, candidate: &Sealed) -> Result<Sealed, Error>;
 
+    /// A small named value that is on file, if it is.
+    async fn kept(&self, name: &str) -> Result<Option<Sealed>, Error>;
+
     /// The learned rates of an earlier run, by bucket; empty at first.
     async fn learned_rates(&self) -> Result<Vec<(String, f64)>, Error>;
 

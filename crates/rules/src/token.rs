@@ -35,6 +35,12 @@ pub(crate) fn fingerprint(secret: &[u8], keys: &FingerprintKey) -> Fingerprint {
     keys.of(SECRET_DOMAIN, secret)
 }
 
+/// The fingerprint under which the history knows a secret that was written, from its canonical base32; nothing for
+/// what is no base32.
+pub fn secret_fingerprint(base32: &contract::Secret, keys: &FingerprintKey) -> Option<Fingerprint> {
+    secret::decode(base32.expose()).map(|bytes| fingerprint(&bytes, keys))
+}
+
 /// Serial of the token that keeps an app's codes (M8): `MFAS-` and twelve upper-case hex characters.
 pub(crate) fn app_serial(fingerprint: Fingerprint) -> String {
     let hex = fingerprint.to_hex().to_ascii_uppercase();

@@ -52,6 +52,7 @@ async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {
 
 async fn a_value_is_kept_once_under_a_race<L: Ledger>(ledger: L) {
     let ledger = Arc::new(ledger);
+    assert_eq!(ledger.kept("fingerprint-key").await.unwrap(), None);
     let tasks: Vec<_> = (0..8)
         .map(|n| {
             let ledger = Arc::clone(&ledger);
@@ -66,6 +67,7 @@ async fn a_value_is_kept_once_under_a_race<L: Ledger>(ledger: L) {
     }
     assert!(kept.windows(2).all(|pair| pair[0] == pair[1]), "all of them got the same value");
     assert_eq!(ledger.keep("fingerprint-key", &sealed("late")).await.unwrap(), kept[0]);
+    assert_eq!(ledger.kept("fingerprint-key").await.unwrap().as_ref(), Some(&kept[0]));
     assert_eq!(ledger.keep("another", &sealed("late")).await.unwrap(), sealed("late"));
 }
 

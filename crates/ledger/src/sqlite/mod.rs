@@ -14,6 +14,8 @@ mod matching;
 mod open;
 mod release;
 mod run;
+#[cfg(test)]
+mod scale;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -70,6 +72,13 @@ impl Ledger for SqliteLedger {
             .write("keeping a value", move |db| {
                 Box::pin(async move { snapshot::keep(db, &name, &candidate).await })
             })
+            .await
+    }
+
+    async fn kept(&self, name: &str) -> Result<Option<Sealed>, Error> {
+        let name = name.to_owned();
+        self.connections
+            .read("reading a kept value", move |db| Box::pin(async move { snapshot::kept(db, &name).await }))
             .await
     }
 

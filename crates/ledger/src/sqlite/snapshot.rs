@@ -21,6 +21,12 @@ pub(super) async fn keep(db: &mut SqliteConnection, name: &str, candidate: &Seal
     Ok(Sealed(value))
 }
 
+pub(super) async fn kept(db: &mut SqliteConnection, name: &str) -> Result<Option<Sealed>, Fault> {
+    let value =
+        sqlx::query_scalar("SELECT value FROM kept WHERE name = ?1").bind(name).fetch_optional(db).await?;
+    Ok(value.map(Sealed))
+}
+
 pub(super) async fn begin(
     db: &mut SqliteConnection,
     id: &SnapshotId,

@@ -40,8 +40,8 @@ async fn held(
     }));
     let held: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT e.ordinal, e.epoch FROM json_each(?2) j
-           JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
-          WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND e.state = 'claimed' AND e.writing
+          CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
+          WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.writing
             AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open')",
     )
     .bind(run.0)

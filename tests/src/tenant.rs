@@ -1,0 +1,109 @@
+//! A simulated tenant in a process of its own, and what it says of itself.
+
+use crate::binary;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running tenant; it ends with this value.
+pub struct Tenant {
+    child: Child,
+    /// Its base, without a version.
+    pub url: String,
+    journal: PathBuf,
+    _folder: TempDir,
+}
+
+impl Tenant {
+    /// Starts a tenant with a state, and flags such as `--faults` and their values.
+    pub fn start(state: &Path, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let journal = folder.path().join("journal.ndjson");
+        let mut child = Command::new(binary())
+            .args(["simulate", "tenant", "--listen", "127.0.0.1:0", "--seed"])
+            .arg(state)
+            .arg("--journal")
+            .arg(&journal)
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the tenant");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap_or_else(|| panic!("the tenant said {line:?}"))
+            .trim_end_matches(';')
+            .to_owned();
+        Self { child, url, journal, _folder: folder }
+    }
+
+    /// Starts a tenant with a state given as JSON.
+    pub fn with(state: &Value, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("state.json");
+        std::fs::write(&path, state.to_string()).expect("state");
+        Self::start(&path, flags)
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> Value {
+        self.get("/simulator/state")
+    }
+
+    /// What it counted.
+    pub fn stats(&self) -> Value {
+        self.get("/simulator/stats")
+    }
+
+    /// Every effect so far, in order.
+    pub fn journal(&self) -> Vec<Value> {
+        read_lines(&self.journal)
+    }
+
+    /// One user of its state, by UPN.
+    pub fn user(&self, upn: &str) -> Value {
+        let state = self.state();
+        state["users"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|u| u["userPrincipalName"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(upn)))
+            .unwrap_or_else(|| panic!("no user {upn}"))
+            .clone()
+    }
+
+    /// A plain GET of its own pages, with nothing of the product in between.
+    fn get(&self, path: &str) -> Value {
+        let host = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).expect("the tenant");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answer");
+        let body = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("head") + 4;
+        serde_json::from_slice(&answer[body..]).expect("JSON")
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The JSON lines of a file; none if it is not there.
+pub fn read_lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| serde_json::from_str(line).expect("a JSON line"))
+        .collect()
+}

@@ -1,0 +1,14 @@
+//! The suite: one binary over the whole product, with real HTTP, real files and real processes.
+//!
+//! Nothing of our own is mocked; the far side is the simulated tenant in a process of its own. No test asserts a time.
+
+mod cases;
+mod faults;
+mod golden;
+mod input;
+mod journey;
+mod kills;
+mod leaks;
+mod openapi;
+mod plans;
+mod tidy;
