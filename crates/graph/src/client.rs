@@ -7,7 +7,7 @@ use crate::pace::{Bucket, Grant, Pace};
 use crate::wire::{error_code, retry_after};
 use crate::{Config, Error};
 use azure_core::http::HttpClient;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -59,6 +59,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) scope: Option<String>,
+    /// `Date`, as it came.
+    pub(crate) date: Option<String>,
     pub(crate) body: Vec<u8>,
     pub(crate) grant: Grant,
 }
@@ -158,6 +160,7 @@ impl Client {
         let header = |name: &HeaderName| answer.headers().get(name).and_then(|v| v.to_str().ok());
         let retry_after = header(&RETRY_AFTER).and_then(retry_after);
         let scope = header(&HeaderName::from_static("x-ms-throttle-scope")).map(str::to_owned);
+        let date = header(&DATE).map(str::to_owned);
         tracing::debug!(
             graph.status = status,
             graph.request_id = header(&HeaderName::from_static("request-id")).unwrap_or_default(),
@@ -171,7 +174,7 @@ impl Client {
                 self.pace.pause(call.bucket, pause);
             }
         }
-        Ok(Reply { status, retry_after, scope, body: body.to_vec(), grant })
+        Ok(Reply { status, retry_after, scope, date, body: body.to_vec(), grant })
     }
 
     fn request(&self, call: &Call, bearer: &str) -> Result<reqwest::RequestBuilder, Error> {

@@ -12,13 +12,16 @@ pub use directory::DirectoryUser;
 pub use observe::Ask;
 pub use policy::{Grant, GrantTo, MethodsPolicy};
 
-use crate::client::{Call, Client, Failure};
+use crate::client::{Call, Client, Failure, Version};
 use crate::pace::{Bucket, Counts, Pace, Verdict};
 use crate::patience::Patience;
 use crate::wire::{self, Collection};
 use crate::{Config, Error};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 /// Reads from Graph; clones share one client and one pace.
@@ -45,6 +48,29 @@ impl Reader {
     /// The pace that this client keeps.
     pub fn pace(&self) -> &Pace {
         self.client.pace()
+    }
+
+    /// How far this machine's clock is from Graph's, to the second: a token's code is computed from it.
+    ///
+    /// # Errors
+    /// As for any read; `Shape` when the answer carries no date that can be read.
+    pub async fn clock_offset(&self) -> Result<Duration, Error> {
+        let url = self.client.url(Version::V1, "users?$select=id&$top=1")?;
+        let patience = Patience::new();
+        let bucket = Bucket::Directory;
+        let call = Call { url, body: None, eventual: false, bucket, n: 1, not_after: patience.ends() };
+        let reply = match self.client.send(&call).await {
+            Ok(reply) => reply,
+            Err(Failure::Held(held)) => return Err(Patience::held(held)),
+            Err(Failure::NoToken(error) | Failure::Lost(error)) => return Err(error),
+        };
+        self.client.pace().settled(reply.grant, &Verdict { accepted: 1, ..Verdict::default() });
+        if !(200..300).contains(&reply.status) {
+            return Err(reply.error());
+        }
+        let theirs = reply.date.as_deref().and_then(|d| OffsetDateTime::parse(d, &Rfc2822).ok());
+        let theirs = theirs.ok_or(Error::Shape { what: "Date header" })?;
+        Ok((OffsetDateTime::now_utc() - theirs).unsigned_abs())
     }
 
     /// Gets a page of a collection: the first by its address, later ones by the link of the one before.

@@ -105,4 +105,15 @@ async fn graph_findings(config: &Config, findings: &mut Vec<Finding>) {
             .map(|_| "the inventory of hardware tokens can be read".to_owned())
             .map_err(|e| why("Policy.ReadWrite.AuthenticationMethod", e)),
     );
+    let clock = match reader.clock_offset().await {
+        Ok(offset) if offset.as_secs() <= config.graph.clock_skew_s => {
+            Ok(format!("this clock and Graph's are {} s apart or less", offset.as_secs() + 1))
+        }
+        Ok(offset) => Err(format!(
+            "this clock and Graph's are {} s apart: codes of tokens will be refused; set the clock by NTP",
+            offset.as_secs()
+        )),
+        Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+    };
+    add("clock", clock);
 }

@@ -13,8 +13,8 @@
 use super::evidence::{Evidence, Onset, Totals};
 use std::time::Duration;
 
-/// Rate of a bucket of which nothing is known, in calls a second: half of the one published figure (20 writes/s).
-const START_PER_S: f64 = 10.0;
+/// Rate after a first throttle before which hardly anything was accepted, in calls a second.
+const EMPTY_START_PER_S: f64 = 2.5;
 /// No rate above this; a bound on arithmetic, not on the server.
 const MOST_PER_S: f64 = 1e6;
 /// No rate below this: two calls a minute still show when the server has recovered.
@@ -84,12 +84,13 @@ pub(super) struct Estimator {
 }
 
 impl Estimator {
-    pub(super) fn new() -> Self {
+    /// A bucket of which nothing is known, begun at this many calls a second.
+    pub(super) fn new(start_per_s: f64) -> Self {
         Self {
-            rate: START_PER_S,
+            rate: start_per_s,
             phase: Phase::Unknown,
             hold: 0.0,
-            paid: -BURST / START_PER_S,
+            paid: -BURST / start_per_s,
             released: 0.0,
             totals: Totals::default(),
             evidence: Evidence::default(),
@@ -209,7 +210,7 @@ impl Estimator {
             // What the server gave since the start, its full bucket included, is more than its rate; but it says
             // nothing where an earlier process had emptied the bucket before us.
             let given = self.totals.accepted / now.max(1.0);
-            return self.enter(Phase::Search, (given.min(self.rate) / 2.0).max(START_PER_S / 4.0));
+            return self.enter(Phase::Search, (given.min(self.rate) / 2.0).max(EMPTY_START_PER_S));
         };
         let long =
             self.evidence.baseline_s() >= BASELINE_S && self.evidence.baseline_calls() >= BASELINE_CALLS;

@@ -20,10 +20,10 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(started: Instant) -> Self {
+    pub(super) fn new(started: Instant, start_per_s: f64) -> Self {
         Self {
             turnstile: tokio::sync::Mutex::new(()),
-            state: Mutex::new(Estimator::new()),
+            state: Mutex::new(Estimator::new(start_per_s)),
             changed: Notify::new(),
             started,
         }

@@ -106,7 +106,7 @@ fn d(s: f64) -> Duration {
 
 /// Plays a scene with a saturating load.
 pub(super) fn play(scene: Scene) -> Figures {
-    play_with(scene, Estimator::new())
+    play_with(scene, Estimator::new(20.0))
 }
 
 pub(super) fn play_with(scene: Scene, mut pace: Estimator) -> Figures {
@@ -255,7 +255,7 @@ fn a_server_that_gets_faster_is_found_by_probing() {
 
 #[test]
 fn a_restored_rate_is_used_from_the_first_second() {
-    let mut pace = Estimator::new();
+    let mut pace = Estimator::new(20.0);
     pace.restore(50.0);
     let figures = play_with(Scene { warm_up_s: 0.0, burst: 250.0, ..Scene::default() }, pace);
     assert!(figures.utilisation >= 0.97, "{figures:?}");
@@ -264,7 +264,7 @@ fn a_restored_rate_is_used_from_the_first_second() {
 
 #[test]
 fn without_a_throttle_the_rate_reaches_tens_of_thousands_within_twelve_seconds_of_use() {
-    let mut pace = Estimator::new();
+    let mut pace = Estimator::new(20.0);
     let mut now = Duration::ZERO;
     while now < d(12.0) {
         let at = pace.release_at(20).max(now);
@@ -276,18 +276,18 @@ fn without_a_throttle_the_rate_reaches_tens_of_thousands_within_twelve_seconds_o
 
 #[test]
 fn a_rate_that_is_not_used_does_not_grow() {
-    let mut pace = Estimator::new();
+    let mut pace = Estimator::new(20.0);
     for second in 1..=100 {
         pace.released(d(f64::from(second)), 5, Duration::ZERO);
         assert_eq!(pace.settled(d(f64::from(second) + 0.1), d(f64::from(second)), 5, 0, None), None);
     }
-    assert_eq!(pace.rate(), 10.0);
+    assert_eq!(pace.rate(), 20.0);
     assert_eq!(pace.learned(), None);
 }
 
 #[test]
 fn throttles_of_calls_under_way_extend_the_hold_and_cut_nothing_again() {
-    let mut pace = Estimator::new();
+    let mut pace = Estimator::new(20.0);
     for at in [1.0, 2.0, 3.0] {
         pace.released(d(at), 20, d(1.0));
     }
@@ -301,7 +301,7 @@ fn throttles_of_calls_under_way_extend_the_hold_and_cut_nothing_again() {
 
 #[test]
 fn throttles_that_do_not_say_for_how_long_hold_for_1_2_4_seconds() {
-    let mut pace = Estimator::new();
+    let mut pace = Estimator::new(20.0);
     let mut now = 1.0;
     for expected in [1.0, 2.0, 4.0, 8.0] {
         let until = pace.settled(d(now), d(now), 0, 1, None).expect("a hold");
