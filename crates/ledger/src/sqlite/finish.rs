@@ -3,8 +3,8 @@
 //! A stale epoch touches nothing at all. A claim of a run that was superseded meanwhile may still end: what it has
 //! done is done, and the ledger must know of it.
 //!
-//! The joins are ordered by hand (CROSS JOIN, a plus before the state): from the few rows given to the entries by their
-//! number. Left to itself, SQLite goes through all claimed entries for each of them.
+//! The joins are led by hand (CROSS JOIN, a list of ordinals, a plus that hides the state from the planner): from the
+//! few rows given to the entries by their number. Left to itself, SQLite goes through all claimed entries for each.
 
 use super::decode::{Columns, json, milliseconds};
 use super::fault::Fault;
@@ -125,13 +125,19 @@ async fn settle_pre_images(db: &mut SqliteConnection, run: RunId, rows: &[Finish
     }
     sqlx::query(
         "UPDATE pre_image SET settled_by = ?1
-          WHERE settled_by IS NULL
-            AND (entra IN (SELECT value FROM json_each(?3))
-                 OR (entra, slot) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2)))",
+          WHERE settled_by IS NULL AND entra IN (SELECT value FROM json_each(?2))",
+    )
+    .bind(run.0)
+    .bind(json(users))
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "UPDATE pre_image SET settled_by = ?1
+          WHERE settled_by IS NULL AND entra IN (SELECT value ->> 0 FROM json_each(?2))
+            AND (entra, slot) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))",
     )
     .bind(run.0)
     .bind(json(slots))
-    .bind(json(users))
     .execute(db)
     .await?;
     Ok(())
@@ -148,6 +154,7 @@ async fn settle(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Resul
     if settled.is_empty() {
         return Ok(());
     }
+    let ordinals = json(settled.iter().map(|(row, ..)| row.ordinal));
     let mut update =
         QueryBuilder::<Sqlite>::new("WITH done (ordinal, epoch, state, outcome, codes, result) AS (");
     update.push_values(settled, |mut values, (row, state, outcome, codes, result)| {
@@ -161,9 +168,10 @@ async fn settle(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Resul
     update.push(
         ") UPDATE entry SET state = done.state, outcome = done.outcome, codes = done.codes, result = done.result,
                   settled_at = (SELECT now_ms FROM clock), owner = NULL, lease_until = NULL, holds = 0
-             FROM done CROSS JOIN entry held ON held.ordinal = done.ordinal AND held.epoch = done.epoch
-            WHERE entry.rowid = held.rowid AND +held.state = 'claimed' AND held.run = ",
+             FROM done WHERE entry.ordinal = done.ordinal AND entry.epoch = done.epoch AND +entry.state = 'claimed'
+              AND entry.ordinal IN (SELECT value FROM json_each(",
     );
+    update.push_bind(ordinals).push(")) AND entry.run = ");
     update.push_bind(run.0);
     update.build().execute(db).await?;
     Ok(())
@@ -183,13 +191,15 @@ async fn snooze(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Resul
         return Ok(());
     }
     sqlx::query(
-        "UPDATE entry SET state = 'waiting', owner = NULL, lease_until = NULL, released_at = NULL,
+        "WITH j AS MATERIALIZED (
+             SELECT value ->> 0 AS ordinal, value ->> 1 AS epoch, value ->> 2 AS after_ms, value ->> 3 AS attempt
+               FROM json_each(?2))
+         UPDATE entry SET state = 'waiting', owner = NULL, lease_until = NULL, released_at = NULL,
                 not_before = (SELECT now_ms FROM clock) + j.after_ms, attempts = attempts + j.attempt,
                 snoozes = snoozes + 1
-           FROM (SELECT value ->> 0 AS ordinal, value ->> 1 AS epoch, value ->> 2 AS after_ms, value ->> 3 AS attempt
-                   FROM json_each(?2)) j
-          CROSS JOIN entry held ON held.run = ?1 AND held.ordinal = j.ordinal AND held.epoch = j.epoch
-          WHERE entry.rowid = held.rowid AND +held.state = 'claimed'",
+           FROM j
+          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND entry.epoch = j.epoch AND +entry.state = 'claimed'
+            AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))",
     )
     .bind(run.0)
     .bind(json(snoozed))

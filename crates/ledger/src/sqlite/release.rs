@@ -78,7 +78,7 @@ async fn put_back(db: &mut SqliteConnection, run: RunId, grace: Duration) -> Res
     .await?;
     sqlx::query(
         "UPDATE entry SET holds = 0
-          WHERE holds = 1 AND run IN (SELECT no FROM run WHERE state NOT IN ('preparing', 'open'))
+          WHERE holds = 1 AND +run IN (SELECT no FROM run WHERE state NOT IN ('preparing', 'open'))
             AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock) - ?1)",
     )
     .bind(milliseconds(grace))

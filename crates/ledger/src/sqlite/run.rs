@@ -125,7 +125,7 @@ async fn supersede(db: &mut SqliteConnection, batch: &str) -> Result<Vec<RunId>,
     runs.sort_unstable();
     sqlx::query(
         "UPDATE entry SET holds = 0
-          WHERE holds = 1 AND run IN (SELECT value FROM json_each(?1))
+          WHERE holds = 1 AND +run IN (SELECT value FROM json_each(?1))
             AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock))",
     )
     .bind(json(runs.iter().copied()))
@@ -185,7 +185,7 @@ pub(super) async fn set_state(db: &mut SqliteConnection, id: RunId, state: RunSt
     if state == RunState::Superseded {
         sqlx::query(
             "UPDATE entry SET holds = 0
-              WHERE holds = 1 AND run = ?1 AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock))",
+              WHERE holds = 1 AND +run = ?1 AND NOT (state = 'claimed' AND lease_until > (SELECT now_ms FROM clock))",
         )
         .bind(id.0)
         .execute(db)
