@@ -74,6 +74,8 @@ pub(crate) struct Case {
     pub(crate) outcome: Outcome,
     /// Intents of this run, filed by earlier claims.
     pub(crate) filed: Vec<Filed>,
+    /// Something of ours was waited for until the horizon and never showed.
+    pub(crate) horizon_passed: bool,
     open: Vec<OpenIntent>,
     history: History,
     contested: Vec<String>,
@@ -165,6 +167,7 @@ impl Case {
             notes: Vec::new(),
             outcome: Outcome::Unchanged,
             filed,
+            horizon_passed: false,
             open,
             history,
             contested,
@@ -194,8 +197,8 @@ impl Case {
         if let Some(wait) = finding.look_again_after {
             return Decision::Wait(wait);
         }
-        let never_showed = finding.outcomes.iter().any(|(_, o)| *o == IntentOutcome::Failed);
-        if never_showed && self.claim.attempts >= HORIZONS {
+        self.horizon_passed = finding.horizon_passed;
+        if self.horizon_passed && self.claim.attempts >= HORIZONS {
             self.notes.push(note(Code::NotVisible, Subject::User));
             return Decision::Settle(EntryState::Parked);
         }
@@ -301,10 +304,8 @@ impl Case {
         let filed = self.filed.iter().find(|f| f.slot == slot);
         if let Some(filed) = filed {
             match filed.outcome {
-                Some(IntentOutcome::Refused) if filed.change.to == change.to => {
-                    let phone = matches!(change.method, Target::Mobile | Target::AlternateMobile | Target::Office);
-                    return Some(if phone { Code::PhoneInvalid } else { Code::GraphRefused });
-                }
+                Some(IntentOutcome::Refused) if filed.change.to == change.to => return Some(Code::GraphRefused),
+                Some(IntentOutcome::Invalid) if filed.change.to == change.to => return Some(Code::PhoneInvalid),
                 Some(IntentOutcome::Drifted) if assignment.policy.on_drift == OnDrift::Hold => {
                     return Some(Code::CloudChanged);
                 }
@@ -312,6 +313,7 @@ impl Case {
                 | Some(
                     IntentOutcome::Applied
                     | IntentOutcome::Refused
+                    | IntentOutcome::Invalid
                     | IntentOutcome::Drifted
                     | IntentOutcome::Failed
                     | IntentOutcome::NotSent,

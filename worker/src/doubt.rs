@@ -4,7 +4,7 @@
 //! never read as absent or unchanged before the intent is older than the horizon; being there, it is done.
 
 use crate::compare::{current_of, same};
-use contract::{Change, IntentOutcome, Target, UserMethods};
+use contract::{Change, IntentOutcome, Target, TokenStatus, UserMethods};
 use std::time::Duration;
 
 /// An intent without an outcome, opened.
@@ -22,6 +22,8 @@ pub(crate) struct Finding {
     pub(crate) outcomes: Vec<(String, IntentOutcome)>,
     /// Something may still land: look again after this, plan nothing before.
     pub(crate) look_again_after: Option<Duration>,
+    /// Something was waited for until the horizon, and is not there.
+    pub(crate) horizon_passed: bool,
 }
 
 /// Compares each open intent with what is there.
@@ -32,11 +34,14 @@ pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Durati
         let method = intent.change.method;
         let outcome = if same(method, now.as_deref(), intent.change.to.as_deref()) {
             IntentOutcome::Applied
+        } else if is_half_way(intent, now.as_deref()) {
+            IntentOutcome::Failed
         } else if intent.age < horizon {
             let wait = poll_after(intent.age).min(horizon - intent.age);
             finding.look_again_after = Some(finding.look_again_after.map_or(wait, |w| w.max(wait)));
             continue;
-        } else if same(method, now.as_deref(), intent.change.from.as_deref()) || is_ours_to_continue(intent, &now) {
+        } else if same(method, now.as_deref(), intent.change.from.as_deref()) || came_by_itself(intent) {
+            finding.horizon_passed = true;
             IntentOutcome::Failed
         } else {
             IntentOutcome::Drifted
@@ -46,14 +51,17 @@ pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Durati
     finding
 }
 
-/// A token that got no further than assigned is our own half-way state, and a default that was unset and appeared after
-/// our own write was chosen by Graph: neither is somebody else's change.
-fn is_ours_to_continue(intent: &OpenIntent, now: &Option<String>) -> bool {
-    match intent.change.method {
-        Target::HardwareOath => now.is_some(),
-        Target::Default => intent.change.from.is_none(),
-        Target::Mobile | Target::AlternateMobile | Target::Office => false,
-    }
+/// A token that is assigned and not activated is our own half-way state: it is neither absent nor unchanged, and
+/// activating what is activated meanwhile changes nothing, so nobody need wait.
+fn is_half_way(intent: &OpenIntent, now: Option<&str>) -> bool {
+    let is = |value: Option<&str>, status: TokenStatus| value == Some(status.as_str());
+    intent.change.method == Target::HardwareOath
+        && (is(now, TokenStatus::Assigned) || is(now, TokenStatus::FailedActivation))
+}
+
+/// A default that was unset and appeared after our own write was chosen by Graph: nobody's change.
+fn came_by_itself(intent: &OpenIntent) -> bool {
+    intent.change.method == Target::Default && intent.change.from.is_none()
 }
 
 /// Looks come at a third of the intent's age: soon at first, rarely later.
@@ -114,6 +122,33 @@ mod tests {
     fn after_the_horizon_anything_else_is_somebodys_change() {
         let finding = assess(&[mobile(None, "+1 2065550100", 675)], &with_mobile(Some("+1 2065550155")), HORIZON);
         assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Drifted)]);
+    }
+
+    #[test]
+    fn a_token_that_is_only_assigned_is_gone_on_with_at_once() {
+        let intent = OpenIntent {
+            slot: "hardwareOath:x".into(),
+            change: Change {
+                method: Target::HardwareOath,
+                serial: Some("1".into()),
+                from: None,
+                to: Some("activated".into()),
+            },
+            age: Duration::ZERO,
+        };
+        let token = |status| contract::HardwareOath {
+            method_id: "m".into(),
+            device_id: None,
+            serial: Some("1".into()),
+            status: Some(status),
+        };
+        let seen = |tokens: Vec<contract::HardwareOath>| {
+            let methods = UserMethods { hardware_oath: tokens, ..UserMethods::default() };
+            assess(std::slice::from_ref(&intent), &methods, HORIZON)
+        };
+        assert_eq!(seen(vec![token(TokenStatus::Assigned)]).outcomes[0].1, IntentOutcome::Failed);
+        assert_eq!(seen(vec![token(TokenStatus::Activated)]).outcomes[0].1, IntentOutcome::Applied);
+        assert!(seen(vec![]).look_again_after.is_some(), "absent is not believed before the horizon");
     }
 
     #[test]

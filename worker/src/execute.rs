@@ -3,13 +3,13 @@
 
 use crate::case::{Case, Progress, Work};
 use crate::compare::current_of;
+use crate::lease::Lease;
 use crate::refusals::Call;
 use crate::{Error, Worker};
 use contract::{DefaultMethod, Target, TokenStep};
 use graph::{Answer, Ask, WriteCall, WriteItem, Writer};
 use std::time::{SystemTime, UNIX_EPOCH};
 use telemetry::crash_point;
-use tokio::time::Instant;
 
 /// Items of one bundle (Graph's limit).
 const BUNDLE: usize = 20;
@@ -23,15 +23,15 @@ struct Place {
 
 impl Worker {
     /// Writes phones, then tokens, then the default, each stage over all users of the group.
-    pub(crate) async fn execute(&self, writer: &Writer, cases: &mut [Case], not_after: Instant) -> Result<(), Error> {
-        self.stage(writer, cases, not_after, Call::Phone, phone_call).await?;
+    pub(crate) async fn execute(&self, writer: &Writer, cases: &mut Vec<Case>, lease: &mut Lease) -> Result<(), Error> {
+        self.stage(writer, cases, lease, Call::Phone, phone_call).await?;
         crash_point("worker.phones-sent");
-        self.stage(writer, cases, not_after, Call::Token, create_call).await?;
+        self.stage(writer, cases, lease, Call::Token, create_call).await?;
         crash_point("worker.tokens-created");
         self.find_created(writer, cases).await;
-        self.stage(writer, cases, not_after, Call::Token, activate_call).await?;
+        self.stage(writer, cases, lease, Call::Token, activate_call).await?;
         crash_point("worker.tokens-activated");
-        self.stage(writer, cases, not_after, Call::Default, default_call).await?;
+        self.stage(writer, cases, lease, Call::Default, default_call).await?;
         crash_point("worker.default-sent");
         Ok(())
     }
@@ -41,18 +41,19 @@ impl Worker {
     async fn stage(
         &self,
         writer: &Writer,
-        cases: &mut [Case],
-        not_after: Instant,
+        cases: &mut Vec<Case>,
+        lease: &mut Lease,
         kind: Call,
         call_for: fn(&Case, &Work) -> Option<WriteCall>,
     ) -> Result<(), Error> {
         loop {
+            self.renew(lease, cases).await?;
             let bundles = pack(cases, call_for);
             if bundles.is_empty() {
                 return Ok(());
             }
             for (items, places) in bundles {
-                let answers = writer.write(&items, not_after).await;
+                let answers = writer.write(&items, lease.not_after()).await;
                 if self.sort(cases, kind, &places, answers)? == Time::Up {
                     return Ok(());
                 }

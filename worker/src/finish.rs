@@ -28,6 +28,7 @@ impl Worker {
         for work in &case.work {
             let outcome = match &work.progress {
                 Progress::Done => IntentOutcome::Applied,
+                Progress::Refused { code, .. } if is_invalid_number(code) => IntentOutcome::Invalid,
                 Progress::Refused { .. } => IntentOutcome::Refused,
                 Progress::Failed => IntentOutcome::Failed,
                 Progress::Ready => IntentOutcome::NotSent,
@@ -61,6 +62,7 @@ impl Worker {
 
     /// Back to waiting, unless a bound is reached.
     pub(crate) fn snooze(&self, mut case: Case, after: Duration, attempt: bool) -> Result<Finish, Error> {
+        let attempt = attempt || case.horizon_passed;
         let attempts = case.claim.attempts + u32::from(attempt);
         let out_of_time = case.claim.since_first_claim > self.settings.max_snoozed;
         if attempts >= self.settings.max_attempts || out_of_time {
@@ -142,6 +144,11 @@ impl Worker {
     }
 }
 
+/// Graph's code for a number that it will not take.
+pub(crate) fn is_invalid_number(code: &str) -> bool {
+    code.eq_ignore_ascii_case("invalidPhoneNumber")
+}
+
 /// Every change of this run for the user: those of earlier claims, then those of this one.
 fn changes_of(case: &Case) -> Vec<Done> {
     let mut changes: Vec<Done> = case
@@ -156,6 +163,9 @@ fn changes_of(case: &Case) -> Vec<Done> {
         let (outcome, graph_code) = match &work.progress {
             Progress::Ready | Progress::Created | Progress::Doubt { .. } => (None, None),
             Progress::Done => (Some(IntentOutcome::Applied), None),
+            Progress::Refused { code, .. } if is_invalid_number(code) => {
+                (Some(IntentOutcome::Invalid), Some(code.clone()))
+            }
             Progress::Refused { code, .. } => (Some(IntentOutcome::Refused), Some(code.clone())),
             Progress::Failed => (Some(IntentOutcome::Failed), None),
         };

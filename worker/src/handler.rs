@@ -12,7 +12,8 @@
 //! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
 
 use crate::case::{Case, Decision, Progress, note};
-use crate::finish::retry_delay;
+use crate::finish::{is_invalid_number, retry_delay};
+use crate::lease::Lease;
 use crate::compare::{current_of, same};
 use crate::refusals::Call;
 use crate::{Error, Hands, Worker};
@@ -47,7 +48,7 @@ impl Worker {
             .collect();
 
         // 1. Claim. The deadline is reckoned from before the claim, on our own monotonic clock.
-        let claimed_at = Instant::now();
+        let mut lease = Lease::new(Instant::now(), &self.settings);
         let claims = self
             .ledger
             .claim(self.assignment.run, &ordinals, &self.owner, self.settings.lease)
@@ -55,9 +56,9 @@ impl Worker {
         crash_point("worker.claimed");
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
-        self.move_users(together, claimed_at).await?;
+        self.move_users(together, &mut lease).await?;
         for claim in alone {
-            self.move_users(vec![claim], claimed_at).await?;
+            self.move_users(vec![claim], &mut lease).await?;
         }
 
         // Ack last. What was not claimed is settled, held by another, or not due: it needs no second delivery.
@@ -70,11 +71,10 @@ impl Worker {
     }
 
     /// Steps 2 to 7 for claimed users.
-    async fn move_users(&self, claims: Vec<Claim>, claimed_at: Instant) -> Result<(), Error> {
+    async fn move_users(&self, claims: Vec<Claim>, lease: &mut Lease) -> Result<(), Error> {
         if claims.is_empty() {
             return Ok(());
         }
-        let not_after = claimed_at + self.settings.lease.saturating_sub(self.settings.write_margin());
         let mut finishes = Vec::new();
         let cases = self.open_records(claims, &mut finishes)?;
         let mut writing = self.observe_and_plan(cases, &mut finishes).await?;
@@ -84,7 +84,7 @@ impl Worker {
             && !writing.is_empty()
         {
             // A hold would age the observation: wait it out first, and look again if it took long.
-            if let Some(hold) = self.hold_beyond(not_after).await {
+            if let Some(hold) = self.hold_beyond(lease.not_after()).await {
                 for case in std::mem::take(&mut writing) {
                     finishes.push(self.snooze(case, hold, false)?);
                 }
@@ -92,9 +92,10 @@ impl Worker {
             if writing.iter().any(|c| c.observed_at.elapsed() > OBSERVATION_AGE) {
                 writing = self.observe_and_plan(writing, &mut finishes).await?;
             }
+            self.renew(lease, &mut writing).await?;
             let mut writing = self.file_intents(writing).await?;
             crash_point("worker.intents-filed");
-            self.execute(writer, &mut writing, not_after).await?;
+            self.execute(writer, &mut writing, lease).await?;
             self.read_back(writer, &mut writing).await;
             for case in writing {
                 finishes.push(self.end_of_work(case)?);
@@ -291,7 +292,7 @@ impl Worker {
 /// What a refusal means when our value is not there. A conflict, and a refused creation where we saw nothing, may be our
 /// own write that Graph does not show yet: those wait. A wrong code of a token is tried again with the next one.
 fn sort_refusal(status: u16, code: &str, method: Target, is_there: bool) -> Progress {
-    let number_is_bad = code.eq_ignore_ascii_case("invalidPhoneNumber");
+    let number_is_bad = is_invalid_number(code);
     let refused = Progress::Refused { status, code: code.to_owned() };
     match status {
         403 | 404 => refused,

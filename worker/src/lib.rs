@@ -10,6 +10,7 @@ mod error;
 mod execute;
 mod finish;
 mod handler;
+mod lease;
 mod refusals;
 mod reviewed;
 
@@ -87,11 +88,6 @@ impl Settings {
     /// The age below which an intent without an outcome may still land.
     pub fn horizon(&self) -> Duration {
         self.request_timeout + self.skew + self.visibility_deadline
-    }
-
-    /// What a claim must still have left when a write starts.
-    fn write_margin(&self) -> Duration {
-        self.request_timeout + self.skew
     }
 }
 

@@ -89,6 +89,8 @@ words! {
         Applied "applied",
         /// Graph answered that it will not, and the value before still stands.
         Refused "refused",
+        /// Graph refused the value itself, such as a number that does not exist; the value before still stands.
+        Invalid "invalid",
         /// Something else than the value before or ours is there.
         Drifted "drifted",
         /// Graph answered with an error of its own (500, 502, 503), and the value before was seen afterwards. The same
