@@ -84,6 +84,7 @@ pub fn records(source: &Source, survey: &Survey) -> Result<Records, Error> {
         read: 0,
         accepted: 0,
         rejected: 0,
+        side_rejected: 0,
         unknown_keys: 0,
     };
     Ok(Records {
@@ -121,6 +122,7 @@ impl Records {
 
     fn step(&mut self) -> Result<Option<Item>, Error> {
         if let Some(reject) = self.sides.pop_front() {
+            self.manifest.side_rejected += 1;
             return Ok(Some(Item::SideRejected(reject)));
         }
         let entry = match &mut self.reader {
@@ -174,7 +176,9 @@ impl Records {
             }
         }
         self.complete = true;
-        Ok(self.sides.pop_front().map(Item::SideRejected))
+        let left = self.sides.pop_front();
+        self.manifest.side_rejected += u64::from(left.is_some());
+        Ok(left.map(Item::SideRejected))
     }
 }
 

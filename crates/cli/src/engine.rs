@@ -96,22 +96,13 @@ impl Engine {
 
     /// Files the selected datafile in the ledger, unless it is there already. Without a datafile it is the snapshot of
     /// the last run.
-    pub(crate) async fn snapshot(
-        &self,
-        selection: &Selection,
-        notices: &Notices,
-    ) -> anyhow::Result<SnapshotManifest> {
-        let Some(source) = source_of(selection) else {
+    pub(crate) async fn snapshot(&self, surveyed: Option<Surveyed>) -> anyhow::Result<SnapshotManifest> {
+        let Some(Surveyed { source, survey }) = surveyed else {
             let last = self.ledger.latest_run(&[RunKind::Migrate, RunKind::Rehearse]).await?;
             let Some(run) = last else {
                 bail!(Usage("nothing was selected: name a datafile with --datafile FILE".to_owned()));
             };
             return self.filed(&run.spec.snapshot).await;
-        };
-        let survey = {
-            let source = source.clone();
-            notices.step(&format!("reading {}", source.datafile.display()));
-            tokio::task::spawn_blocking(move || extractor::survey(&source)).await??
         };
         let id = survey.id();
         if let Some(manifest) = self.ledger.snapshot(&id).await? {
@@ -297,11 +288,25 @@ impl Engine {
     }
 }
 
-/// The files of a selection, if it names any.
-pub(crate) fn source_of(selection: &Selection) -> Option<Source> {
-    Some(Source {
-        datafile: selection.datafile.clone()?,
+/// A datafile that was looked through once and is readable.
+pub(crate) struct Surveyed {
+    source: Source,
+    survey: extractor::Survey,
+}
+
+/// Looks through the selected datafile, if one is named. It comes before a ledger is opened or made, so that a file that
+/// cannot be read leaves nothing behind.
+pub(crate) async fn survey(selection: &Selection, notices: &Notices) -> anyhow::Result<Option<Surveyed>> {
+    let Some(datafile) = selection.datafile.clone() else { return Ok(None) };
+    let source = Source {
+        datafile,
         devices: selection.side.devices.clone(),
         token_seeds: selection.side.token_seeds.clone(),
-    })
+    };
+    notices.step(&format!("reading {}", source.datafile.display()));
+    let survey = {
+        let source = source.clone();
+        tokio::task::spawn_blocking(move || extractor::survey(&source)).await??
+    };
+    Ok(Some(Surveyed { source, survey }))
 }

@@ -18,6 +18,9 @@ pub struct SnapshotManifest {
     pub accepted: u64,
     /// Records turned away, each with a reason.
     pub rejected: u64,
+    /// Rows of side files (devices, token seeds) that were turned away; they are no records and not in `read`.
+    #[serde(default)]
+    pub side_rejected: u64,
     /// Keys that no reader knows, counted.
     pub unknown_keys: u64,
 }

@@ -2,7 +2,7 @@
 
 use crate::args::{Demo, Format, Report, Selection, SideFiles};
 use crate::config::Config;
-use crate::engine::{Engine, Finished};
+use crate::engine::{self, Engine, Finished};
 use crate::notices::Notices;
 use crate::{Exit, lines};
 use anyhow::Context;
@@ -51,7 +51,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     ] {
         say(&format!("{n}. {what}"));
         let notices = Notices::new(kind.as_str());
-        let manifest = engine.snapshot(&selection, &notices).await?;
+        let manifest = engine.snapshot(engine::survey(&selection, &notices).await?).await?;
         super::migrate::write_rejects(&engine, &manifest, &selection, &notices).await?;
         let spec = engine.spec(kind, &manifest.id, None, false)?;
         let done = engine.work(&spec, None, &notices, &shutdown).await?;
@@ -88,14 +88,14 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
 
 fn farewell(done: &Finished, folder: &Path, started: Instant) {
     let totals = done.run.totals;
-    let folder = folder.display();
+    let me = std::env::current_exe().map_or_else(|_| "mfa-migrate".to_owned(), |path| path.display().to_string());
     println!();
     println!("done in {:.0} s: {}", started.elapsed().as_secs_f64(), lines::counts(done.counts()));
     println!(
         "{} requests to the simulated tenant, {} of them writes; every one is in its journal",
         totals.requests, totals.writes
     );
-    println!("files in {folder}:");
+    println!("files in {}:", folder.display());
     for (name, what) in [
         ("users.ndjson", "the datafile, with the dirt of real ones"),
         ("tenant.json", "the simulated tenant before"),
@@ -106,13 +106,16 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
         ("report.csv", "the same, one row a user and method"),
         ("demo.db", "the ledger: sealed with demo.key"),
     ] {
-        println!("  {name:16} {what}");
+        if folder.join(name).exists() {
+            println!("  {name:16} {what}");
+        }
     }
+    let folder = folder.display();
     println!("try next:");
-    println!("  mfa-migrate --ledger sqlite:{folder}/demo.db status");
-    println!("  mfa-migrate inspect {folder}/users.ndjson");
-    println!("  mfa-migrate simulate tenant --seed {folder}/tenant.json --throttle published --faults error-rate=0.01");
-    println!("  mfa-migrate --help");
+    println!("  {me} --ledger sqlite:{folder}/demo.db status");
+    println!("  {me} inspect {folder}/users.ndjson");
+    println!("  {me} simulate tenant --seed {folder}/tenant.json --throttle published --faults error-rate=0.01");
+    println!("  {me} --help");
 }
 
 fn folder(verb: &Demo) -> anyhow::Result<PathBuf> {

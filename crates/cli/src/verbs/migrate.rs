@@ -2,7 +2,7 @@
 
 use crate::args::{Migrate, Selection};
 use crate::config::Config;
-use crate::engine::{ALL, Engine, Finished};
+use crate::engine::{self, ALL, Engine, Finished};
 use crate::notices::Notices;
 use crate::plan_file::PlanFile;
 use crate::{Exit, lines};
@@ -17,11 +17,12 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     let plan = verb.plan.as_deref().map(PlanFile::open).transpose()?;
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
-    let engine = Engine::open(config).await?;
     let notices = Notices::new("migrate");
+    let surveyed = engine::survey(&verb.selection, &notices).await?;
+    let engine = Engine::open(config).await?;
     let manifest = match (&plan, &verb.selection.datafile) {
         (Some(plan), None) => engine.filed(&plan.header.snapshot).await?,
-        (_, _) => engine.snapshot(&verb.selection, &notices).await?,
+        (_, _) => engine.snapshot(surveyed).await?,
     };
     let include_unchanged =
         verb.include_unchanged || plan.as_ref().is_some_and(|p| p.header.include_unchanged);

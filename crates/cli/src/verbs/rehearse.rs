@@ -2,7 +2,7 @@
 
 use crate::args::{Rehearse, Selection};
 use crate::config::Config;
-use crate::engine::{Engine, Finished};
+use crate::engine::{self, Engine, Finished};
 use crate::notices::Notices;
 use crate::plan_file::{self, Header, SavedLine};
 use crate::{Exit, lines};
@@ -19,9 +19,10 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     config.graph()?;
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
-    let engine = Engine::open(config).await?;
     let notices = Notices::new("rehearse");
-    let manifest = engine.snapshot(&verb.selection, &notices).await?;
+    let surveyed = engine::survey(&verb.selection, &notices).await?;
+    let engine = Engine::open(config).await?;
+    let manifest = engine.snapshot(surveyed).await?;
     super::migrate::write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let spec = engine.spec(RunKind::Rehearse, &manifest.id, None, verb.include_unchanged)?;
     let finished = engine.work(&spec, None, &notices, &shutdown).await?;

@@ -133,8 +133,21 @@ fn as_json(
             "run": intent.run, "filedAt": lines::time(intent.filed_at_ms), "change": filed, "outcome": intent.outcome,
         }));
     }
+    let mut pre_images = Vec::new();
+    for (user, image) in &history.pre_images {
+        let value: Option<String> = match &image.value {
+            Some(sealed) => Some(engine.sealer.open_json(&context::value(user, &image.slot), &sealed.0)?),
+            None => None,
+        };
+        let method = image.slot.split(':').next().unwrap_or(&image.slot);
+        pre_images.push(serde_json::json!({
+            "run": image.run, "filedAt": lines::time(image.filed_at_ms), "method": method, "value": value,
+        }));
+    }
     let record = entries.first().map(|e| redacted(&e.record));
-    Ok(serde_json::json!({ "record": record, "entra": now, "runs": runs, "intents": intents }))
+    Ok(serde_json::json!({
+        "record": record, "entra": now, "runs": runs, "intents": intents, "preImages": pre_images,
+    }))
 }
 
 /// The record without its secrets: operators see numbers, nobody sees a secret.

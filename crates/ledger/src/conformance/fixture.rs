@@ -71,6 +71,7 @@ pub(super) fn manifest(id: &SnapshotId, accepted: u64, rejected: u64) -> Snapsho
         read: accepted + rejected,
         accepted,
         rejected,
+        side_rejected: 0,
         unknown_keys: 0,
     }
 }

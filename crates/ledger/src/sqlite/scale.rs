@@ -73,6 +73,7 @@ async fn snapshot(ledger: &SqliteLedger) -> SnapshotId {
         read: count,
         accepted: count,
         rejected: 0,
+        side_rejected: 0,
         unknown_keys: 0,
     };
     ledger.complete_snapshot(&manifest).await.unwrap();

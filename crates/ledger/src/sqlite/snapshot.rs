@@ -126,7 +126,7 @@ pub(super) async fn complete(db: &mut SqliteConnection, manifest: &SnapshotManif
     let (records, rejects): (u64, u64) = (row.count("records")?, row.count("rejects")?);
     let checks = [
         ("accepted records", manifest.accepted, records),
-        ("rejected records", manifest.rejected, rejects),
+        ("rejects", manifest.rejected + manifest.side_rejected, rejects),
         ("records read", manifest.read, records.saturating_add(rejects)),
     ];
     for (what, expected, found) in checks {
