@@ -274,7 +274,11 @@ impl Engine {
         };
         orders.close();
         working.await?.context("the run was stopped; what is not settled is resumed by the same command")?;
-        Ok(released?)
+        Ok(match released? {
+            done @ Released::Done(_) => done,
+            // The worker finished what was in flight since those counts were taken.
+            Released::Stopped(_) => Released::Stopped(self.ledger.counts(run.id).await?),
+        })
     }
 
     /// A run on file.

@@ -83,6 +83,10 @@ async fn summarise(engine: &Engine, finished: &Finished, manifest: &SnapshotMani
         "  {} requests to Graph, {} of them writes, {} throttled, in {:.1} s",
         run.totals.requests, run.totals.writes, run.totals.throttled, run.totals.seconds
     );
+    if let Released::Stopped(_) = &finished.released {
+        println!("next: the same command again   or first: mfa-migrate status");
+        return Ok(());
+    }
     println!("next: mfa-migrate report --format html --out report.html   or for one user: mfa-migrate show USER");
     Ok(())
 }

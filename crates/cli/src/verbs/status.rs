@@ -9,6 +9,8 @@ use ledger::{Checkpoint, Counts, Run};
 use std::time::Duration;
 
 const AGAIN: Duration = Duration::from_secs(2);
+/// The time over which speed is taken, in milliseconds.
+const RECENT_MS: i64 = 5 * 60 * 1000;
 /// Checkpoints shown.
 const LAST: usize = 5;
 
@@ -33,7 +35,8 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     let counts = engine.ledger.counts(run.id).await?;
     let checkpoints = engine.ledger.checkpoints(run.id).await?;
     let reason = reason(engine, run, &counts).await?;
-    let speed = speed(&checkpoints, &counts);
+    let now_ms = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)?;
+    let speed = speed(&checkpoints, &counts, now_ms);
     if json {
         let shown: Vec<_> = checkpoints
             .iter()
@@ -80,16 +83,15 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The speed between the first checkpoint of the release and the last, both recomputable from the rows.
-fn speed(checkpoints: &[Checkpoint], counts: &Counts) -> rules::Progress {
+/// The speed of the last minutes: from the oldest checkpoint among them until now.
+fn speed(checkpoints: &[Checkpoint], counts: &Counts, now_ms: i64) -> rules::Progress {
     let settled = |counts: &Counts| counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum::<u64>();
     let total: u64 = counts.values().sum();
-    let first = checkpoints.iter().find(|c| c.step == "match");
-    let last = checkpoints.last();
-    let (Some(first), Some(last)) = (first, last) else { return rules::progress(0, total, Duration::ZERO) };
-    let begun = settled(&first.counts);
-    let elapsed = Duration::from_millis(u64::try_from(last.at_ms - first.at_ms).unwrap_or(0));
-    rules::progress(settled(&last.counts).saturating_sub(begun), total.saturating_sub(begun), elapsed)
+    let recent = |c: &&Checkpoint| c.step != "directory" && now_ms - c.at_ms < RECENT_MS;
+    let Some(since) = checkpoints.iter().find(recent) else { return rules::progress(0, total, Duration::ZERO) };
+    let begun = settled(&since.counts);
+    let elapsed = Duration::from_millis(u64::try_from(now_ms - since.at_ms).unwrap_or(0));
+    rules::progress(settled(counts).saturating_sub(begun), total.saturating_sub(begun), elapsed)
 }
 
 /// Why nothing moves, if nothing does.
