@@ -60,10 +60,10 @@ impl Subject {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident $word:literal $kind:ident,)*) => {
+    ($(#[doc = $doc:literal] $(#[doc = $more:literal])* $name:ident $word:literal $kind:ident,)*) => {
         /// A reason code. The doc of each names the rule it comes from.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Code { $($(#[$doc])* #[serde(rename = $word)] $name,)* }
+        pub enum Code { $(#[doc = $doc] $(#[doc = $more])* #[serde(rename = $word)] $name,)* }
 
         impl Code {
             /// Every code there is.
@@ -72,6 +72,11 @@ macro_rules! codes {
             /// The word in outputs and in the ledger.
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$name => $word),* }
+            }
+
+            /// What it says, in a sentence, with the rule it comes from.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => $doc.trim_ascii()),* }
             }
 
             /// What it does to the outcome.

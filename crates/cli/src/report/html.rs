@@ -6,7 +6,7 @@
 use super::{List, rows};
 use crate::engine::Engine;
 use crate::lines;
-use contract::EntryState;
+use contract::{Code, EntryState};
 use ledger::{Counts, Run};
 use std::io::Write;
 
@@ -19,7 +19,7 @@ h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.s
 border-radius:6px;padding:.5rem .9rem;min-width:7rem}.tile b{display:block;font-size:1.5rem}.applied,.planned{border-left-color:#1f8a4c}\
 .unchanged{border-left-color:#4a7fb5}.blocked,.conflict{border-left-color:#c47f10}.parked{border-left-color:#b3261e}\
 table{border-collapse:collapse;width:100%;font-size:13px}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #e6eaef;vertical-align:top}\
-th{background:#f4f6f9;position:sticky;top:0}td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:12px;background:#f4f6f9;padding:0 .25rem;border-radius:3px}\
+th{background:#f4f6f9;position:sticky;top:0}td.n{text-align:right;width:4rem;font-variant-numeric:tabular-nums}code{font-size:12px;background:#f4f6f9;padding:0 .25rem;border-radius:3px}\
 details{border:1px solid #d8dee6;border-radius:6px;padding:.4rem .8rem;margin:.5rem 0}summary{cursor:pointer;font-weight:600}\
 ul{columns:3;margin:.5rem 0;padding-left:1.1rem;font-size:13px}@media print{th{position:static}}\
 @media(prefers-color-scheme:dark){body{background:#12161c;color:#dfe5ec}th,code{background:#1d242d}.tile,details{border-color:#2d3743}th,td{border-color:#262f3a}p.sub{color:#93a1b1}}";
@@ -45,11 +45,11 @@ fn head(out: &mut (dyn Write + Send), run: &Run, counts: &Counts) -> anyhow::Res
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>"
     )?;
     let total: u64 = counts.values().sum();
-    let ended = run.ended_at_ms.map_or_else(|| "not ended".to_owned(), lines::time);
+    let ended = run.ended_at_ms.map_or_else(|| "not ended yet".to_owned(), |at| format!("ended {}", lines::time(at)));
     writeln!(out, "<h1>{}</h1>", escape(&title))?;
     writeln!(
         out,
-        "<p class=\"sub\">{total} users of snapshot <code>{}</code>, state <b>{}</b>; begun {}, ended {ended}</p>",
+        "<p class=\"sub\">{total} users of snapshot <code>{}</code>, state <b>{}</b>; begun {}, {ended}</p>",
         run.spec.snapshot,
         run.state.as_str(),
         lines::time(run.opened_at_ms)
@@ -74,9 +74,15 @@ fn head(out: &mut (dyn Write + Send), run: &Run, counts: &Counts) -> anyhow::Res
 async fn codes(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let mut codes = engine.ledger.code_counts(run.id).await?;
     codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    writeln!(out, "<h2>Users by reason</h2><table><tr><th>Users</th><th>Reason</th></tr>")?;
+    writeln!(out, "<h2>Users by reason</h2><table><tr><th>Users</th><th>Reason</th><th>What it says</th></tr>")?;
     for (code, n) in codes {
-        writeln!(out, "<tr><td class=\"n\">{n}</td><td><code>{}</code></td></tr>", escape(&code))?;
+        let meaning = Code::parse(&code).map_or("", Code::meaning);
+        writeln!(
+            out,
+            "<tr><td class=\"n\">{n}</td><td><code>{}</code></td><td>{}</td></tr>",
+            escape(&code),
+            escape(meaning)
+        )?;
     }
     writeln!(out, "</table>")?;
     Ok(())
