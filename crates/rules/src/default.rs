@@ -1,7 +1,7 @@
 //! The default method (§7, rules D1 to D5), decided last, over what will then be present.
 //!
 //! Never names a method that will not be there or that the tenant's policy refuses. Where D1 leaves a default
-//! alone, nothing is said of it but `unchanged` when it is the one that would have been chosen anyway.
+//! alone, nothing is said of it: `unchanged` speaks of numbers (§3).
 
 use contract::{
     Allowed, Change, Code, DefaultMethod, DefaultMethodPolicy, Mode, Note, Observed, Policy, Subject, Target,
@@ -103,11 +103,7 @@ pub(crate) fn decide(
     if usable.is_none() && !leave {
         notes.push(note(Code::DefaultSubstituted));
     }
-    if current == Some(chosen) {
-        notes.push(note(Code::Unchanged));
-        return (None, notes);
-    }
-    if leave {
+    if leave || current == Some(chosen) {
         return (None, notes);
     }
     if observed.methods.system_preferred {

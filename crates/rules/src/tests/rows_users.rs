@@ -167,7 +167,7 @@ fn defaults() -> Vec<Row> {
                 c.policy.default_method = DefaultMethodPolicy::Always;
             },
             &[MOBILE],
-            &["unchanged default", ALONE],
+            &[ALONE],
         ),
         row(
             "D1",
