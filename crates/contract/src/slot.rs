@@ -17,7 +17,19 @@ pub fn slot_of(change: &Change, keys: &FingerprintKey) -> String {
     slot_key(change.method, change.serial.as_deref(), keys)
 }
 
-/// The keyed fingerprint of a token's serial; blanks around it do not count.
+/// The keyed fingerprint of a token's serial; blanks around it and case do not count, as in the rules.
 pub fn serial_fingerprint(serial: &str, keys: &FingerprintKey) -> Fingerprint {
-    keys.of("serial", serial.trim().as_bytes())
+    keys.of("serial", serial.trim().to_ascii_lowercase().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_is_the_same_in_any_case_and_between_blanks() {
+        let keys = FingerprintKey::new(&[7; 32]);
+        assert_eq!(serial_fingerprint(" t-2", &keys), serial_fingerprint("T-2", &keys));
+        assert_ne!(serial_fingerprint("T-2", &keys), serial_fingerprint("T-3", &keys));
+    }
 }
