@@ -120,7 +120,10 @@ impl Coordinator {
                 // A policy may name a group that was deleted since: it has no members.
                 Err(graph::Error::NotFound) => return Ok(()),
                 Err(source) => {
-                    return Err(Error::Graph { what: "the members of a group of the methods policy", source });
+                    return Err(Error::Graph {
+                        what: "the members of a group of the methods policy",
+                        source,
+                    });
                 }
             };
             self.ledger.change_allowed(run.id, &page.items, set, clear).await?;

@@ -41,8 +41,7 @@ impl Coordinator {
             if shutdown.is_requested() {
                 return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
             }
-            let released =
-                self.ledger.release(run.id, PAGE, channel.stale_after, channel.grace).await?;
+            let released = self.ledger.release(run.id, PAGE, channel.stale_after, channel.grace).await?;
             if released.expired > 0 {
                 tracing::warn!(count = released.expired, "leases ran out; their users are released again");
             }
@@ -79,7 +78,13 @@ impl Coordinator {
         for entry in entries {
             let as_before = entry.applied.is_some_and(|applied| {
                 applied
-                    == rules::applied_fingerprint(entry.content, policy, &entry.user, entry.allowed, &self.keys)
+                    == rules::applied_fingerprint(
+                        entry.content,
+                        policy,
+                        &entry.user,
+                        entry.allowed,
+                        &self.keys,
+                    )
             });
             if as_before && !run.spec.include_unchanged && !entry.in_doubt {
                 unchanged.push(entry.ordinal);

@@ -37,7 +37,7 @@ pub fn publish(
     let id = survey.id();
     let mut records = records(source, survey)?;
     let mut page = Vec::with_capacity(PAGE);
-    while let Some(item) = records.next() {
+    for item in records.by_ref() {
         let message = match item? {
             Item::Accepted(row) => Message {
                 id: format!("{}-{}", id.0, row.ordinal),

@@ -5,9 +5,9 @@ use crate::doubt::{OpenIntent, assess};
 use crate::reviewed::still_fits;
 use crate::{Assignment, Settings};
 use contract::{
-    Change, Code, CodeKind, EntryState, FingerprintKey, History, IntentOutcome, Note, Observed, OnDrift, Outcome,
-    PlanLine, RawPhone, Record, SealError, Sealer, Subject, Target, Token, UserMethods, context, serial_fingerprint,
-    slot_of,
+    Change, Code, CodeKind, EntryState, FingerprintKey, History, IntentOutcome, Note, Observed, OnDrift,
+    Outcome, PlanLine, RawPhone, Record, SealError, Sealer, Subject, Target, Token, UserMethods, context,
+    serial_fingerprint, slot_of,
 };
 use ledger::{Claim, SlotOutcome};
 use std::time::Duration;
@@ -87,18 +87,6 @@ pub(crate) struct Case {
 impl Case {
     /// Opens what the ledger holds of a claimed user.
     pub(crate) fn open(
-        claim: Claim,
-        assignment: &Assignment,
-        sealer: &Sealer,
-        keys: &FingerprintKey,
-    ) -> Result<Self, (Claim, SealError)> {
-        match Self::unseal(&claim, assignment, sealer, keys) {
-            Ok(case) => Ok(Self { claim, ..case }),
-            Err(error) => Err((claim, error)),
-        }
-    }
-
-    fn unseal(
         claim: &Claim,
         assignment: &Assignment,
         sealer: &Sealer,
@@ -183,7 +171,12 @@ impl Case {
     }
 
     /// Decides what to do, from what is on file and what was seen (steps 2 and 3 of the procedure).
-    pub(crate) fn decide(&mut self, assignment: &Assignment, settings: &Settings, keys: &FingerprintKey) -> Decision {
+    pub(crate) fn decide(
+        &mut self,
+        assignment: &Assignment,
+        settings: &Settings,
+        keys: &FingerprintKey,
+    ) -> Decision {
         self.work.clear();
         self.notes.clear();
         let finding = assess(&self.open, &self.methods, settings.horizon());
@@ -273,7 +266,9 @@ impl Case {
             EntryState::Parked
         } else if self.applied_something() {
             EntryState::Applied
-        } else if self.outcome == Outcome::Blocked || self.notes.iter().any(|n| n.code.kind() == CodeKind::Blocked) {
+        } else if self.outcome == Outcome::Blocked
+            || self.notes.iter().any(|n| n.code.kind() == CodeKind::Blocked)
+        {
             EntryState::Blocked
         } else {
             EntryState::Unchanged
@@ -291,21 +286,35 @@ impl Case {
         let slot = Target::Default.as_str();
         let was_unset = self.pre_images.iter().any(|(s, before)| s == slot && before.is_none());
         let is_ours = self.filed.iter().any(|f| {
-            f.slot == slot && same(Target::Default, f.change.to.as_deref(), current_of(&self.methods, &f.change).as_deref())
+            f.slot == slot
+                && same(
+                    Target::Default,
+                    f.change.to.as_deref(),
+                    current_of(&self.methods, &f.change).as_deref(),
+                )
         });
         let begun_here = self.filed.iter().any(|f| f.slot == slot);
         was_unset && begun_here && !is_ours
     }
 
     /// Compare before write (invariant 3), and what Graph has refused in this run already.
-    fn reason_to_leave_out(&self, change: &Change, assignment: &Assignment, keys: &FingerprintKey) -> Option<Code> {
+    fn reason_to_leave_out(
+        &self,
+        change: &Change,
+        assignment: &Assignment,
+        keys: &FingerprintKey,
+    ) -> Option<Code> {
         let slot = slot_of(change, keys);
         let now = current_of(&self.methods, change);
         let filed = self.filed.iter().find(|f| f.slot == slot);
         if let Some(filed) = filed {
             match filed.outcome {
-                Some(IntentOutcome::Refused) if filed.change.to == change.to => return Some(Code::GraphRefused),
-                Some(IntentOutcome::Invalid) if filed.change.to == change.to => return Some(Code::PhoneInvalid),
+                Some(IntentOutcome::Refused) if filed.change.to == change.to => {
+                    return Some(Code::GraphRefused);
+                }
+                Some(IntentOutcome::Invalid) if filed.change.to == change.to => {
+                    return Some(Code::PhoneInvalid);
+                }
                 Some(IntentOutcome::Drifted) if assignment.policy.on_drift == OnDrift::Hold => {
                     return Some(Code::CloudChanged);
                 }

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn what_is_there_is_done_at_any_age() {
         for age in [0, 10, 10_000] {
-            let finding = assess(&[mobile(None, "+1 2065550100", age)], &with_mobile(Some("+12065550100")), HORIZON);
+            let finding =
+                assess(&[mobile(None, "+1 2065550100", age)], &with_mobile(Some("+12065550100")), HORIZON);
             assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Applied)]);
             assert_eq!(finding.look_again_after, None);
         }
@@ -113,14 +114,18 @@ mod tests {
 
     #[test]
     fn after_the_horizon_the_value_before_means_that_it_never_landed() {
-        let finding =
-            assess(&[mobile(Some("+1 2065550199"), "+1 2065550100", 675)], &with_mobile(Some("+1 2065550199")), HORIZON);
+        let finding = assess(
+            &[mobile(Some("+1 2065550199"), "+1 2065550100", 675)],
+            &with_mobile(Some("+1 2065550199")),
+            HORIZON,
+        );
         assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Failed)]);
     }
 
     #[test]
     fn after_the_horizon_anything_else_is_somebodys_change() {
-        let finding = assess(&[mobile(None, "+1 2065550100", 675)], &with_mobile(Some("+1 2065550155")), HORIZON);
+        let finding =
+            assess(&[mobile(None, "+1 2065550100", 675)], &with_mobile(Some("+1 2065550155")), HORIZON);
         assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Drifted)]);
     }
 
@@ -155,11 +160,18 @@ mod tests {
     fn a_default_that_appeared_by_itself_is_not_a_drift() {
         let intent = OpenIntent {
             slot: "default".into(),
-            change: Change { method: Target::Default, serial: None, from: None, to: Some("voiceMobile".into()) },
+            change: Change {
+                method: Target::Default,
+                serial: None,
+                from: None,
+                to: Some("voiceMobile".into()),
+            },
             age: HORIZON,
         };
-        let methods =
-            UserMethods { default: Some(contract::DefaultMethod::Sms), ..UserMethods::default() };
-        assert_eq!(assess(&[intent], &methods, HORIZON).outcomes, [("default".to_owned(), IntentOutcome::Failed)]);
+        let methods = UserMethods { default: Some(contract::DefaultMethod::Sms), ..UserMethods::default() };
+        assert_eq!(
+            assess(&[intent], &methods, HORIZON).outcomes,
+            [("default".to_owned(), IntentOutcome::Failed)]
+        );
     }
 }

@@ -23,7 +23,12 @@ struct Place {
 
 impl Worker {
     /// Writes phones, then tokens, then the default, each stage over all users of the group.
-    pub(crate) async fn execute(&self, writer: &Writer, cases: &mut Vec<Case>, lease: &mut Lease) -> Result<(), Error> {
+    pub(crate) async fn execute(
+        &self,
+        writer: &Writer,
+        cases: &mut Vec<Case>,
+        lease: &mut Lease,
+    ) -> Result<(), Error> {
         self.stage(writer, cases, lease, Call::Phone, phone_call).await?;
         crash_point("worker.phones-sent");
         self.stage(writer, cases, lease, Call::Token, create_call).await?;
@@ -62,7 +67,13 @@ impl Worker {
     }
 
     /// Files answers with their work.
-    fn sort(&self, cases: &mut [Case], kind: Call, places: &[Place], answers: Vec<Answer>) -> Result<Time, Error> {
+    fn sort(
+        &self,
+        cases: &mut [Case],
+        kind: Call,
+        places: &[Place],
+        answers: Vec<Answer>,
+    ) -> Result<Time, Error> {
         if answers.iter().any(|a| matches!(a, Answer::Done { .. })) {
             self.refusals.allowed(kind);
         }
@@ -138,7 +149,10 @@ enum Time {
 }
 
 /// Packs a stage's items into bundles; a user's items stay together and go one after the other.
-fn pack(cases: &[Case], call_for: fn(&Case, &Work) -> Option<WriteCall>) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
+fn pack(
+    cases: &[Case],
+    call_for: fn(&Case, &Work) -> Option<WriteCall>,
+) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
     let mut bundles: Vec<(Vec<WriteItem>, Vec<Place>)> = Vec::new();
     for (case_index, case) in cases.iter().enumerate() {
         let calls: Vec<(usize, WriteCall)> =
@@ -202,7 +216,9 @@ fn activate_call(case: &Case, work: &Work) -> Option<WriteCall> {
     let user = case.claim.user.clone();
     match &token.step {
         TokenStep::Create => None,
-        TokenStep::Assign { device_id } => Some(WriteCall::AssignToken { user, device_id: device_id.clone(), code }),
+        TokenStep::Assign { device_id } => {
+            Some(WriteCall::AssignToken { user, device_id: device_id.clone(), code })
+        }
         TokenStep::Activate { method_id } => {
             Some(WriteCall::ActivateToken { user, method_id: method_id.clone(), code })
         }

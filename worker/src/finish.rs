@@ -2,9 +2,7 @@
 
 use crate::case::{Case, OATH_SECRET, Progress, note};
 use crate::{Error, Worker};
-use contract::{
-    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, context,
-};
+use contract::{Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, context};
 use ledger::{End, Finish, SlotOutcome};
 use std::time::Duration;
 
@@ -87,7 +85,8 @@ impl Worker {
     /// The run is done with the user.
     pub(crate) fn settle(&self, case: Case, state: EntryState) -> Result<Finish, Error> {
         let user = case.claim.user.clone();
-        let result = EntryResult { v: EntryResult::VERSION, changes: changes_of(&case), notes: case.notes.clone() };
+        let result =
+            EntryResult { v: EntryResult::VERSION, changes: changes_of(&case), notes: case.notes.clone() };
         let in_order = state == EntryState::Applied || state == EntryState::Unchanged;
         let clean = !case.notes.iter().any(|n| matches!(n.code.kind(), CodeKind::Blocked | CodeKind::Held));
         let applied = (in_order && clean).then(|| {
@@ -101,7 +100,9 @@ impl Worker {
                 state,
                 outcome: case.outcome,
                 codes: code_words(case.notes.iter().map(|n| n.code)),
-                result: self.sealer.seal_json(&context::result(self.assignment.run, case.claim.ordinal), &result)?,
+                result: self
+                    .sealer
+                    .seal_json(&context::result(self.assignment.run, case.claim.ordinal), &result)?,
                 applied,
                 secrets: self.written_secrets(&case)?,
             },
@@ -112,8 +113,11 @@ impl Worker {
 
     /// Parks a user of whom nothing else is known, such as one whose record cannot be opened.
     pub(crate) fn park_unread(&self, claim: &ledger::Claim, code: Code) -> Result<Finish, Error> {
-        let result =
-            EntryResult { v: EntryResult::VERSION, changes: Vec::new(), notes: vec![note(code, Subject::User)] };
+        let result = EntryResult {
+            v: EntryResult::VERSION,
+            changes: Vec::new(),
+            notes: vec![note(code, Subject::User)],
+        };
         Ok(Finish {
             ordinal: claim.ordinal,
             epoch: claim.epoch,
@@ -123,7 +127,9 @@ impl Worker {
                 state: EntryState::Parked,
                 outcome: contract::Outcome::Skipped,
                 codes: code.as_str().to_owned(),
-                result: self.sealer.seal_json(&context::result(self.assignment.run, claim.ordinal), &result)?,
+                result: self
+                    .sealer
+                    .seal_json(&context::result(self.assignment.run, claim.ordinal), &result)?,
                 applied: None,
                 secrets: Vec::new(),
             },
@@ -154,9 +160,7 @@ fn changes_of(case: &Case) -> Vec<Done> {
     let mut changes: Vec<Done> = case
         .filed
         .iter()
-        .filter(|f| {
-            f.outcome != Some(IntentOutcome::NotSent) && !case.work.iter().any(|w| w.slot == f.slot)
-        })
+        .filter(|f| f.outcome != Some(IntentOutcome::NotSent) && !case.work.iter().any(|w| w.slot == f.slot))
         .map(|f| Done { change: f.change.clone(), outcome: f.outcome, graph_code: None })
         .collect();
     for work in &case.work {

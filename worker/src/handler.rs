@@ -12,13 +12,13 @@
 //! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
 
 use crate::case::{Case, Decision, Progress, note};
+use crate::compare::{current_of, same};
 use crate::finish::{is_invalid_number, retry_delay};
 use crate::lease::Lease;
-use crate::compare::{current_of, same};
 use crate::refusals::Call;
 use crate::{Error, Hands, Worker};
 use broker::Delivery;
-use contract::{Code, EntryState, Order, Subject, Target, context};
+use contract::{Code, Disposition, EntryState, Order, Subject, Target, context};
 use graph::Ask;
 use ledger::{Claim, Finish, NewIntent};
 use std::time::Duration;
@@ -49,10 +49,8 @@ impl Worker {
 
         // 1. Claim. The deadline is reckoned from before the claim, on our own monotonic clock.
         let mut lease = Lease::new(Instant::now(), &self.settings);
-        let claims = self
-            .ledger
-            .claim(self.assignment.run, &ordinals, &self.owner, self.settings.lease)
-            .await?;
+        let claims =
+            self.ledger.claim(self.assignment.run, &ordinals, &self.owner, self.settings.lease).await?;
         crash_point("worker.claimed");
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
@@ -132,9 +130,9 @@ impl Worker {
                 finishes.push(self.park_unread(&claim, Code::CrashLoop)?);
                 continue;
             }
-            match Case::open(claim, &self.assignment, &self.sealer, &self.keys) {
+            match Case::open(&claim, &self.assignment, &self.sealer, &self.keys) {
                 Ok(case) => cases.push(case),
-                Err((claim, error)) => {
+                Err(error) => {
                     tracing::warn!(user = %claim.user_key, %error, "a record cannot be opened; the user is parked");
                     finishes.push(self.park_unread(&claim, Code::RecordUnreadable)?);
                 }
@@ -143,8 +141,12 @@ impl Worker {
         Ok(cases)
     }
 
-    /// 2. Observe and 3. plan. Answers the users with something to write; the others get their end.
-    async fn observe_and_plan(&self, cases: Vec<Case>, finishes: &mut Vec<Finish>) -> Result<Vec<Case>, Error> {
+    /// Steps 2 and 3: observes and plans. Answers the users with something to write; the others get their end.
+    async fn observe_and_plan(
+        &self,
+        cases: Vec<Case>,
+        finishes: &mut Vec<Finish>,
+    ) -> Result<Vec<Case>, Error> {
         let policy = &self.assignment.policy;
         let asks: Vec<Ask> = cases
             .iter()
@@ -184,21 +186,17 @@ impl Worker {
 
     /// A user that could not be looked at.
     fn unobserved(&self, mut case: Case, error: graph::Error) -> Result<Finish, Error> {
-        let code = match &error {
-            graph::Error::NotFound => Code::UserGone,
-            graph::Error::Forbidden { .. } => {
-                self.refusals.forbidden(Call::Read)?;
-                Code::Forbidden
+        if matches!(error, graph::Error::Forbidden { .. }) {
+            self.refusals.forbidden(Call::Read)?;
+        }
+        let code = match error.disposition() {
+            Disposition::Stop => return Err(Error::Graph(error)),
+            Disposition::Park { code } => code,
+            Disposition::Snooze { after } => return self.snooze(case, after, false),
+            Disposition::Retry => {
+                let delay = retry_delay(case.claim.attempts + 1);
+                return self.snooze(case, delay, true);
             }
-            _ => match error.disposition() {
-                contract::Disposition::Stop => return Err(Error::Graph(error)),
-                contract::Disposition::Park { code } => code,
-                contract::Disposition::Snooze { after } => return self.snooze(case, after, false),
-                contract::Disposition::Retry => {
-                    let delay = retry_delay(case.claim.attempts + 1);
-                    return self.snooze(case, delay, true);
-                }
-            },
         };
         case.notes.push(note(code, Subject::User));
         self.settle(case, EntryState::Parked)
@@ -214,7 +212,7 @@ impl Worker {
         Ok(())
     }
 
-    /// 4. No pre-image on file, no write. Users whose epoch is stale are dropped without a word: they are another's.
+    /// Step 4: no pre-image on file, no write. Users whose epoch is stale are dropped without a word: they are another's.
     async fn file_intents(&self, cases: Vec<Case>) -> Result<Vec<Case>, Error> {
         let mut rows = Vec::new();
         for case in &cases {
@@ -241,7 +239,7 @@ impl Worker {
         Ok(cases.into_iter().filter(|c| held.contains(&c.claim.ordinal)).collect())
     }
 
-    /// 6. Reads back what ended in doubt, and only that. What is seen is done; what is not stays in doubt, except where
+    /// Step 6: reads back what ended in doubt, and only that. What is seen is done; what is not stays in doubt, except where
     /// Graph's own error and the value before, seen now, agree that a set value may simply be set again.
     async fn read_back(&self, writer: &graph::Writer, cases: &mut [Case]) {
         let doubtful: Vec<usize> = (0..cases.len())
@@ -270,13 +268,17 @@ impl Worker {
                 let now = current_of(&methods, &work.change);
                 let is = |value: &Option<String>| same(work.change.method, now.as_deref(), value.as_deref());
                 let progress = match &work.progress {
-                    Progress::Doubt { .. } | Progress::Refused { .. } if is(&work.change.to) => Progress::Done,
+                    Progress::Doubt { .. } | Progress::Refused { .. } if is(&work.change.to) => {
+                        Progress::Done
+                    }
                     Progress::Doubt { answered: true }
                         if work.change.method != Target::HardwareOath && is(&work.change.from) =>
                     {
                         Progress::Failed
                     }
-                    Progress::Refused { status, code } => sort_refusal(*status, code, work.change.method, now.is_some()),
+                    Progress::Refused { status, code } => {
+                        sort_refusal(*status, code, work.change.method, now.is_some())
+                    }
                     other @ (Progress::Ready
                     | Progress::Created
                     | Progress::Done

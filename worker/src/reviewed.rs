@@ -13,7 +13,10 @@ pub(crate) fn still_fits(
 ) -> bool {
     let slot = |c: &Change| (c.method, c.serial.clone());
     let all_planned_were_reviewed = planned.iter().all(|p| {
-        reviewed.changes.iter().any(|r| slot(r) == slot(p) && r.to == p.to && (r.from == p.from || has_intent(r)))
+        reviewed
+            .changes
+            .iter()
+            .any(|r| slot(r) == slot(p) && r.to == p.to && (r.from == p.from || has_intent(r)))
     });
     let all_reviewed_are_planned_or_done = reviewed.changes.iter().all(|r| {
         planned.iter().any(|p| slot(p) == slot(r))
@@ -59,6 +62,9 @@ mod tests {
         let there =
             UserMethods { phones: [(Target::Mobile, "+1 2".to_owned())].into(), ..UserMethods::default() };
         assert!(still_fits(&reviewed, &[], &there, |_| true));
-        assert!(!still_fits(&reviewed, &[], &UserMethods::default(), |_| true), "an intent, but nothing is there");
+        assert!(
+            !still_fits(&reviewed, &[], &UserMethods::default(), |_| true),
+            "an intent, but nothing is there"
+        );
     }
 }

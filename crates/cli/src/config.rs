@@ -174,7 +174,8 @@ fn merge(
 }
 
 fn parse(key: &'static str, kind: Kind, text: &str, origin: &Origin) -> Result<Value, Error> {
-    let wrong = |expected| Error::Value { key, origin: origin.clone(), found: format!("\"{text}\""), expected };
+    let wrong =
+        |expected| Error::Value { key, origin: origin.clone(), found: format!("\"{text}\""), expected };
     Ok(match kind {
         Kind::Text | Kind::Secret => Value::String(text.to_owned()),
         Kind::Number => Value::Integer(text.trim().parse().map_err(|_| wrong("a whole number"))?),
@@ -190,10 +191,10 @@ fn refuse_unknown(table: &Table, prefix: &str, path: &Path) -> Result<(), Error>
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         let is_setting = SETTINGS.iter().any(|(known, _)| *known == key);
         let is_section = SETTINGS.iter().any(|(known, _)| known.starts_with(&format!("{key}.")));
-        match value {
-            Value::Table(inner) if is_section => refuse_unknown(inner, &key, path)?,
-            _ if is_setting => {}
-            _ => return Err(Error::Unknown { key, origin: Origin::File(path.to_owned()) }),
+        match value.as_table() {
+            Some(inner) if is_section => refuse_unknown(inner, &key, path)?,
+            None if is_setting => {}
+            Some(_) | None => return Err(Error::Unknown { key, origin: Origin::File(path.to_owned()) }),
         }
     }
     Ok(())
@@ -248,14 +249,18 @@ mod tests {
         assert_eq!(loaded.config.ledger, "sqlite:flag.db");
         assert_eq!(origin(&loaded, "ledger"), "flag --ledger");
         assert_eq!(origin(&loaded, "graph.cloud"), "environment MFA_MIGRATE_GRAPH_CLOUD");
-        assert_eq!((loaded.config.worker.lease_s, origin(&loaded, "worker.lease_s")), (60, "f.toml".to_owned()));
+        assert_eq!(
+            (loaded.config.worker.lease_s, origin(&loaded, "worker.lease_s")),
+            (60, "f.toml".to_owned())
+        );
         assert_eq!(origin(&loaded, "policy.match"), "default");
         assert_eq!(merged(file, &env, None).unwrap().config.ledger, "sqlite:env.db");
     }
 
     #[test]
     fn unknown_keys_are_errors_at_any_depth() {
-        for file in ["nope = 1", "[graph]\nclod = \"china\"", "[graph.identity]\nx = 1", "ledger = { a = 1 }"] {
+        for file in ["nope = 1", "[graph]\nclod = \"china\"", "[graph.identity]\nx = 1", "ledger = { a = 1 }"]
+        {
             assert!(merged(file, &[], None).is_err(), "{file}");
         }
     }

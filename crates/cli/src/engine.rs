@@ -201,7 +201,8 @@ impl Engine {
                 },
             )
             .await?;
-        let learned: Vec<(String, f64)> = pace.learned().into_iter().map(|(b, r)| (b.to_owned(), r)).collect();
+        let learned: Vec<(String, f64)> =
+            pace.learned().into_iter().map(|(b, r)| (b.to_owned(), r)).collect();
         self.ledger.keep_rates(&learned).await?;
         let run = self.run(id).await?;
         Ok(Finished { run, released: released? })

@@ -37,7 +37,9 @@ pub(crate) fn sealer(config: &Config, may_create: bool) -> anyhow::Result<Sealer
             }
             create(&path)?
         }
-        Err(error) => return Err(error).with_context(|| format!("the key file {} cannot be read", path.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("the key file {} cannot be read", path.display()));
+        }
     };
     Sealer::new(&[key]).with_context(|| format!("the key file {} cannot be used", path.display()))
 }
@@ -72,12 +74,17 @@ fn create(path: &Path) -> anyhow::Result<Vec<u8>> {
     }
     let mut file =
         options.open(path).with_context(|| format!("the key file {} cannot be created", path.display()))?;
-    file.write_all(&key).and_then(|()| file.sync_all()).with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(&key)
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(key)
 }
 
 /// The fingerprint key of a ledger that is only looked at.
-pub(crate) async fn kept_fingerprints(ledger: &dyn Ledger, sealer: &Sealer) -> anyhow::Result<FingerprintKey> {
+pub(crate) async fn kept_fingerprints(
+    ledger: &dyn Ledger,
+    sealer: &Sealer,
+) -> anyhow::Result<FingerprintKey> {
     match ledger.kept(context::FINGERPRINT_KEY).await? {
         Some(kept) => open_fingerprints(sealer, &kept.0),
         None => bail!(crate::Usage("the ledger is empty: no run was begun in it yet".to_owned())),

@@ -2,7 +2,8 @@
 
 use crate::engine::Engine;
 use contract::{
-    Code, DirectoryEntry, EntryResult, EntryState, Note, Outcome, PlanLine, PlanTarget, Record, Subject, context,
+    Code, DirectoryEntry, EntryResult, EntryState, Note, Outcome, PlanLine, PlanTarget, Record, Subject,
+    context,
 };
 use ledger::{Counts, ResultRow};
 use std::time::Duration;

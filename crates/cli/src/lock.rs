@@ -47,5 +47,6 @@ fn path_of(ledger: &Path) -> PathBuf {
 /// Whether some process holds the lock of a ledger.
 pub(crate) fn is_held(ledger: &Path) -> bool {
     // A shared lock for an instant tells; it is given back at once.
-    File::open(path_of(ledger)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(path_of(ledger))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

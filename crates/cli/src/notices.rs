@@ -83,7 +83,10 @@ impl Notices {
                 self.bar.set_message(message.clone());
                 if !self.terminal && last_line.elapsed() >= LINE {
                     last_line = Instant::now();
-                    eprintln!("{settled} of {total} users settled{}{message}", if message.is_empty() { "" } else { ", " });
+                    eprintln!(
+                        "{settled} of {total} users settled{}{message}",
+                        if message.is_empty() { "" } else { ", " }
+                    );
                 }
             }
             tokio::time::sleep(TICK).await;
@@ -117,7 +120,11 @@ fn message(done: u64, total: u64, elapsed: Duration, pace: &Pace) -> String {
     }
     for bucket in pace.status() {
         if let Some(hold) = bucket.held_for {
-            parts.push(format!("throttled by Graph ({}), {} s left", bucket.bucket.as_str(), hold.as_secs() + 1));
+            parts.push(format!(
+                "throttled by Graph ({}), {} s left",
+                bucket.bucket.as_str(),
+                hold.as_secs() + 1
+            ));
         }
     }
     parts.join(", ")

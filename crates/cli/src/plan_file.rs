@@ -69,7 +69,10 @@ impl PlanFile {
             .map_err(|_| unusable("is not a saved plan"))?;
         let header: Header = serde_json::from_str(&first).map_err(|_| unusable("is not a saved plan"))?;
         if header.mfa_migrate_plan != VERSION {
-            bail!(unusable(&format!("is of version {}, this build knows version {VERSION}", header.mfa_migrate_plan)));
+            bail!(unusable(&format!(
+                "is of version {}, this build knows version {VERSION}",
+                header.mfa_migrate_plan
+            )));
         }
         Ok(Self { path: path.to_owned(), header, hash: hex::encode(digest.finish()) })
     }

@@ -25,12 +25,14 @@ pub use disposition::Disposition;
 pub use entry::{EntryState, IntentOutcome, Outcome, RunKind, RunState};
 pub use ids::{EntraId, RunId, SnapshotId, UserKey};
 pub use observed::{
-    Allowed, Authenticator, DefaultMethod, DirectoryEntry, HardwareOath, InventoryToken, Observed, TokenStatus, UserMethods,
+    Allowed, Authenticator, DefaultMethod, DirectoryEntry, HardwareOath, InventoryToken, Observed,
+    TokenStatus, UserMethods,
 };
 pub use order::{Order, OrderError};
 pub use plan::{Change, History, Note, Plan, PlanLine, PlanTarget, Target, Token, TokenStep};
 pub use policy::{
-    AppCodes, CompanyDefaultMode, DefaultMethodPolicy, Match, Method, OnDrift, OnExisting, Policy, PolicyError,
+    AppCodes, CompanyDefaultMode, DefaultMethodPolicy, Match, Method, OnDrift, OnExisting, Policy,
+    PolicyError,
 };
 pub use record::{Device, Mode, OathToken, RawPhone, Record, SmsDirection};
 pub use result::{Done, EntryResult};

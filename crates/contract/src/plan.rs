@@ -49,7 +49,12 @@ pub struct Change {
 
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Change({}, {})", self.method.as_str(), if self.from.is_some() { "update" } else { "create" })
+        write!(
+            f,
+            "Change({}, {})",
+            self.method.as_str(),
+            if self.from.is_some() { "update" } else { "create" }
+        )
     }
 }
 

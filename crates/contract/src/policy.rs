@@ -161,7 +161,13 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            methods: vec![Method::Phone, Method::Backup, Method::MobileApp, Method::OathToken, Method::Default],
+            methods: vec![
+                Method::Phone,
+                Method::Backup,
+                Method::MobileApp,
+                Method::OathToken,
+                Method::Default,
+            ],
             default_method: DefaultMethodPolicy::default(),
             on_existing: OnExisting::default(),
             on_drift: OnDrift::default(),

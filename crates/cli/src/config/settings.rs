@@ -128,11 +128,19 @@ impl Config {
             )));
         }
         if let Some(url) = &self.graph.url {
-            let parsed = url::Url::parse(url)
-                .map_err(|_| Error::Invalid(format!("graph.url \"{url}\" is not a URL such as https://graph.microsoft.com")))?;
+            let parsed = url::Url::parse(url).map_err(|_| {
+                Error::Invalid(format!(
+                    "graph.url \"{url}\" is not a URL such as https://graph.microsoft.com"
+                ))
+            })?;
             let local = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-            if parsed.scheme() != "https" && !(parsed.scheme() == "http" && local) && self.graph.token.is_none() {
-                return Err(Error::Invalid(format!("graph.url \"{url}\" would send access tokens in clear; use https")));
+            if parsed.scheme() != "https"
+                && !(parsed.scheme() == "http" && local)
+                && self.graph.token.is_none()
+            {
+                return Err(Error::Invalid(format!(
+                    "graph.url \"{url}\" would send access tokens in clear; use https"
+                )));
             }
         }
         Ok(())
@@ -182,12 +190,18 @@ impl Config {
         };
         let need = |what: &'static str, value: &Option<String>| {
             value.clone().ok_or_else(|| {
-                Error::Invalid(format!("graph.identity.kind = {:?} needs graph.identity.{what}", identity.kind))
+                Error::Invalid(format!(
+                    "graph.identity.kind = {:?} needs graph.identity.{what}",
+                    identity.kind
+                ))
             })
         };
         let need_file = |what: &'static str, value: &Option<PathBuf>| {
             value.as_deref().map(Path::to_owned).ok_or_else(|| {
-                Error::Invalid(format!("graph.identity.kind = {:?} needs graph.identity.{what}", identity.kind))
+                Error::Invalid(format!(
+                    "graph.identity.kind = {:?} needs graph.identity.{what}",
+                    identity.kind
+                ))
             })
         };
         let tenant = || need("tenant", &identity.tenant);
@@ -207,17 +221,13 @@ impl Config {
             IdentityKind::Secret => Credential::Secret {
                 tenant: tenant()?,
                 client_id: client_id()?,
-                secret: identity
-                    .secret
-                    .clone()
-                    .ok_or_else(|| Error::Invalid("graph.identity.kind = secret needs graph.identity.secret".to_owned()))?,
+                secret: identity.secret.clone().ok_or_else(|| {
+                    Error::Invalid("graph.identity.kind = secret needs graph.identity.secret".to_owned())
+                })?,
             },
-            IdentityKind::Token => Credential::Token(
-                identity
-                    .token
-                    .clone()
-                    .ok_or_else(|| Error::Invalid("graph.identity.kind = token needs graph.identity.token".to_owned()))?,
-            ),
+            IdentityKind::Token => Credential::Token(identity.token.clone().ok_or_else(|| {
+                Error::Invalid("graph.identity.kind = token needs graph.identity.token".to_owned())
+            })?),
         })
     }
 

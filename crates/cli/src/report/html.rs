@@ -45,7 +45,8 @@ fn head(out: &mut (dyn Write + Send), run: &Run, counts: &Counts) -> anyhow::Res
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>"
     )?;
     let total: u64 = counts.values().sum();
-    let ended = run.ended_at_ms.map_or_else(|| "not ended yet".to_owned(), |at| format!("ended {}", lines::time(at)));
+    let ended =
+        run.ended_at_ms.map_or_else(|| "not ended yet".to_owned(), |at| format!("ended {}", lines::time(at)));
     writeln!(out, "<h1>{}</h1>", escape(&title))?;
     writeln!(
         out,
@@ -61,11 +62,7 @@ fn head(out: &mut (dyn Write + Send), run: &Run, counts: &Counts) -> anyhow::Res
     )?;
     for (state, n) in counts.iter().filter(|(_, n)| **n > 0) {
         let word = state.as_str();
-        writeln!(
-            out,
-            "<div class=\"tile {word}\" title=\"{}\"><b>{n}</b>{word}</div>",
-            meaning(*state)
-        )?;
+        writeln!(out, "<div class=\"tile {word}\" title=\"{}\"><b>{n}</b>{word}</div>", meaning(*state))?;
     }
     writeln!(out, "</div>")?;
     Ok(())
@@ -74,7 +71,10 @@ fn head(out: &mut (dyn Write + Send), run: &Run, counts: &Counts) -> anyhow::Res
 async fn codes(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let mut codes = engine.ledger.code_counts(run.id).await?;
     codes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    writeln!(out, "<h2>Users by reason</h2><table><tr><th>Users</th><th>Reason</th><th>What it says</th></tr>")?;
+    writeln!(
+        out,
+        "<h2>Users by reason</h2><table><tr><th>Users</th><th>Reason</th><th>What it says</th></tr>"
+    )?;
     for (code, n) in codes {
         let meaning = Code::parse(&code).map_or("", Code::meaning);
         writeln!(
@@ -88,7 +88,12 @@ async fn codes(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) -> anyh
     Ok(())
 }
 
-async fn write_list(engine: &Engine, run: &Run, list: List, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+async fn write_list(
+    engine: &Engine,
+    run: &Run,
+    list: List,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
     let mut names = Vec::new();
     let mut total = 0_usize;
     lines::for_each(engine, run.id, |entry| {
@@ -192,6 +197,9 @@ mod tests {
 
     #[test]
     fn markup_in_a_name_stays_text() {
-        assert_eq!(escape("<script>\"x\"&'</script>"), "&lt;script&gt;&quot;x&quot;&amp;&#39;&lt;/script&gt;");
+        assert_eq!(
+            escape("<script>\"x\"&'</script>"),
+            "&lt;script&gt;&quot;x&quot;&amp;&#39;&lt;/script&gt;"
+        );
     }
 }

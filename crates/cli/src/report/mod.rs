@@ -35,7 +35,8 @@ pub(crate) enum List {
 }
 
 impl List {
-    pub(crate) const ALL: [Self; 4] = [Self::MustRegisterAgain, Self::PhoneOnly, Self::Unmatched, Self::Conflicts];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::MustRegisterAgain, Self::PhoneOnly, Self::Unmatched, Self::Conflicts];
 
     /// The key in JSON.
     pub(crate) fn key(self) -> &'static str {

@@ -15,14 +15,23 @@ struct Finding {
 
 pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
     let mut findings = vec![key(config), ledger(config).await];
-    findings.push(Finding { what: "broker", ok: true, detail: "embedded: the queue lives in the process".to_owned() });
+    findings.push(Finding {
+        what: "broker",
+        ok: true,
+        detail: "embedded: the queue lives in the process".to_owned(),
+    });
     graph_findings(config, &mut findings).await;
     let ok = findings.iter().all(|f| f.ok);
     if json {
         println!("{}", serde_json::to_string(&findings)?);
     } else {
         for finding in &findings {
-            println!("{:>7}  {:12} {}", if finding.ok { "ok" } else { "MISSING" }, finding.what, finding.detail);
+            println!(
+                "{:>7}  {:12} {}",
+                if finding.ok { "ok" } else { "MISSING" },
+                finding.what,
+                finding.detail
+            );
         }
         println!("{}", if ok { "all is there" } else { "not everything is there: see MISSING above" });
     }
@@ -43,7 +52,9 @@ fn key(config: &Config) -> Finding {
 async fn ledger(config: &Config) -> Finding {
     let (ok, detail) = match config.ledger_path() {
         Err(error) => (false, error.to_string()),
-        Ok(path) if !path.exists() => (true, format!("none yet at {}: the first rehearsal makes one", path.display())),
+        Ok(path) if !path.exists() => {
+            (true, format!("none yet at {}: the first rehearsal makes one", path.display()))
+        }
         Ok(path) => match SqliteLedger::open_read_only(&path).await {
             Ok(_) => (true, format!("{} opens", path.display())),
             Err(error) => (false, format!("{:#}", anyhow::Error::from(error))),
@@ -58,10 +69,9 @@ async fn graph_findings(config: &Config, findings: &mut Vec<Finding>) {
         findings.push(Finding { what, ok, detail: result.unwrap_or_else(|e| e) });
         ok
     };
-    let reader = config
-        .graph()
-        .map_err(|e| e.to_string())
-        .and_then(|graph| Reader::new(graph, Pace::new()).map_err(|e| format!("{:#}", anyhow::Error::from(e))));
+    let reader = config.graph().map_err(|e| e.to_string()).and_then(|graph| {
+        Reader::new(graph, Pace::new()).map_err(|e| format!("{:#}", anyhow::Error::from(e)))
+    });
     let reader = match reader {
         Ok(reader) => reader,
         Err(error) => {
@@ -76,7 +86,9 @@ async fn graph_findings(config: &Config, findings: &mut Vec<Finding>) {
     let first = users.as_ref().ok().and_then(|page| page.items.first().map(|u| u.id.clone()));
     if !add(
         "directory",
-        users.map(|p| format!("users can be read ({} on the first page)", p.items.len())).map_err(|e| why("User.Read.All", e)),
+        users
+            .map(|p| format!("users can be read ({} on the first page)", p.items.len()))
+            .map_err(|e| why("User.Read.All", e)),
     ) {
         return;
     }

@@ -34,7 +34,8 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     let inspection = super::inspect::inspect(&Source::new(file("users.ndjson")), &Config::default())?;
     say(&format!("   {}", inspection.headline()));
 
-    let (base_url, tenant) = start_tenant(&file("tenant.json"), &file("journal.ndjson"), shutdown.clone()).await?;
+    let (base_url, tenant) =
+        start_tenant(&file("tenant.json"), &file("journal.ndjson"), shutdown.clone()).await?;
     let config = config(&base_url, &folder);
     let selection = Selection {
         datafile: Some(file("users.ndjson")),
@@ -88,7 +89,8 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
 
 fn farewell(done: &Finished, folder: &Path, started: Instant) {
     let totals = done.run.totals;
-    let me = std::env::current_exe().map_or_else(|_| "mfa-migrate".to_owned(), |path| path.display().to_string());
+    let me =
+        std::env::current_exe().map_or_else(|_| "mfa-migrate".to_owned(), |path| path.display().to_string());
     println!();
     println!("done in {:.0} s: {}", started.elapsed().as_secs_f64(), lines::counts(done.counts()));
     println!(
@@ -114,7 +116,9 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
     println!("try next:");
     println!("  {me} --ledger sqlite:{folder}/demo.db status");
     println!("  {me} inspect {folder}/users.ndjson");
-    println!("  {me} simulate tenant --seed {folder}/tenant.json --throttle published --faults error-rate=0.01");
+    println!(
+        "  {me} simulate tenant --seed {folder}/tenant.json --throttle published --faults error-rate=0.01"
+    );
     println!("  {me} --help");
 }
 
@@ -128,7 +132,8 @@ fn folder(verb: &Demo) -> anyhow::Result<PathBuf> {
     for name in ["demo.db", "demo.db-wal", "demo.db-shm", "demo.key", "journal.ndjson"] {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{name} in {} cannot be removed", folder.display()));
+                return Err(error)
+                    .with_context(|| format!("{name} in {} cannot be removed", folder.display()));
             }
             _ => {}
         }
@@ -155,7 +160,8 @@ async fn start_tenant(state: &Path, journal: &Path, shutdown: Shutdown) -> anyho
 }
 
 fn config(base_url: &str, folder: &Path) -> Config {
-    let mut config = Config { ledger: format!("sqlite:{}", folder.join("demo.db").display()), ..Config::default() };
+    let mut config =
+        Config { ledger: format!("sqlite:{}", folder.join("demo.db").display()), ..Config::default() };
     config.graph.url = Some(base_url.to_owned());
     config.graph.token = Some(Secret::new(TOKEN));
     config

@@ -94,7 +94,10 @@ impl Inspection {
                 "mode".to_owned(),
                 tally.by_mode.iter().map(|(m, n)| (word(m).unwrap_or_default(), *n)).collect(),
             ),
-            ("account".to_owned(), vec![("enabled".to_owned(), tally.enabled), ("disabled".to_owned(), tally.disabled)]),
+            (
+                "account".to_owned(),
+                vec![("enabled".to_owned(), tally.enabled), ("disabled".to_owned(), tally.disabled)],
+            ),
             (
                 "method".to_owned(),
                 [
@@ -133,7 +136,10 @@ impl Inspection {
     fn print(&self, file: &Path) {
         let manifest = &self.found.manifest;
         println!("{} ({})", file.display(), manifest.format);
-        println!("  {} read = {} accepted + {} rejected", manifest.read, manifest.accepted, manifest.rejected);
+        println!(
+            "  {} read = {} accepted + {} rejected",
+            manifest.read, manifest.accepted, manifest.rejected
+        );
         if manifest.unknown_keys > 0 {
             println!("  {} keys that no reader knows were ignored", manifest.unknown_keys);
         }
@@ -160,10 +166,18 @@ impl Inspection {
                     "rejected" => "rejectsByCode".to_owned(),
                     "rejected in side files" => "sideRejectsByCode".to_owned(),
                     "what the rules will say" => "usersByCode".to_owned(),
-                    "mode" | "account" | "method" | "group" => format!("by{}{}", key[..1].to_uppercase(), &key[1..]),
+                    "mode" | "account" | "method" | "group" => {
+                        format!("by{}{}", key[..1].to_uppercase(), &key[1..])
+                    }
                     _ => key,
                 };
-                (key, rows.into_iter().map(|(name, n)| (name, n.into())).collect::<serde_json::Map<_, _>>().into())
+                (
+                    key,
+                    rows.into_iter()
+                        .map(|(name, n)| (name, n.into()))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into(),
+                )
             })
             .collect();
         let mut object = serde_json::json!({
@@ -188,4 +202,3 @@ fn cohorts(path: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, u64>
     }
     Ok(counts)
 }
-

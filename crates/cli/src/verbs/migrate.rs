@@ -46,7 +46,9 @@ pub(crate) fn exit_of(finished: &Finished) -> Exit {
     let left = [EntryState::Blocked, EntryState::Parked, EntryState::Conflict];
     match &finished.released {
         Released::Stopped(_) => Exit::Stopped,
-        Released::Done(counts) if left.iter().any(|s| counts.get(s).is_some_and(|n| *n > 0)) => Exit::Remainder,
+        Released::Done(counts) if left.iter().any(|s| counts.get(s).is_some_and(|n| *n > 0)) => {
+            Exit::Remainder
+        }
         Released::Done(_) => Exit::Done,
     }
 }
@@ -74,7 +76,10 @@ async fn summarise(engine: &Engine, finished: &Finished, manifest: &SnapshotMani
             println!("migration (run {}): stopped before the end; the same command resumes", run.id);
         }
     }
-    println!("  {} users read = {} accepted + {} rejected", manifest.read, manifest.accepted, manifest.rejected);
+    println!(
+        "  {} users read = {} accepted + {} rejected",
+        manifest.read, manifest.accepted, manifest.rejected
+    );
     for (state, n) in finished.counts().iter().filter(|(_, n)| **n > 0) {
         println!("  {n:>9}  {}", state.as_str());
     }
@@ -87,7 +92,9 @@ async fn summarise(engine: &Engine, finished: &Finished, manifest: &SnapshotMani
         println!("next: the same command again   or first: mfa-migrate status");
         return Ok(());
     }
-    println!("next: mfa-migrate report --format html --out report.html   or for one user: mfa-migrate show USER");
+    println!(
+        "next: mfa-migrate report --format html --out report.html   or for one user: mfa-migrate show USER"
+    );
     Ok(())
 }
 

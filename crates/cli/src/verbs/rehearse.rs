@@ -61,7 +61,12 @@ async fn print_lines(engine: &Engine, run: &Run) -> anyhow::Result<()> {
 }
 
 /// Saves a run's plans for `migrate --plan`.
-pub(crate) async fn save(engine: &Engine, run: &Run, path: &Path, include_unchanged: bool) -> anyhow::Result<()> {
+pub(crate) async fn save(
+    engine: &Engine,
+    run: &Run,
+    path: &Path,
+    include_unchanged: bool,
+) -> anyhow::Result<()> {
     let header = Header {
         mfa_migrate_plan: plan_file::VERSION,
         snapshot: run.spec.snapshot.clone(),
@@ -100,7 +105,10 @@ pub(crate) async fn summarise(
     })
     .await?;
     println!("rehearsal (run {}): nothing was written to Graph", run.id);
-    println!("  {} users read = {} accepted + {} rejected", manifest.read, manifest.accepted, manifest.rejected);
+    println!(
+        "  {} users read = {} accepted + {} rejected",
+        manifest.read, manifest.accepted, manifest.rejected
+    );
     for (outcome, n) in &outcomes {
         println!("  {n:>9}  {}", outcome.as_str());
     }

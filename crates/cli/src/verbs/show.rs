@@ -57,7 +57,7 @@ fn print(
         let by = newest.row.matched_by.map_or("", |m| m.as_str());
         println!("  Entra user {} ({}), matched by {by}", directory.upn, user.0);
     }
-    println!("  {:18} {:34} {}", "", "MFA Server", "Entra now");
+    println!("  {:18} {:34} Entra now", "", "MFA Server");
     let entra = |target: Target| match now {
         Ok(methods) => methods.phones.get(&target).cloned().unwrap_or_else(|| "-".to_owned()),
         Err(_) => String::new(),
@@ -68,7 +68,11 @@ fn print(
     let devices: Vec<&str> = record.devices.iter().map(|d| d.name.as_str()).collect();
     let (apps, tokens, default) = match now {
         Ok(m) => (
-            m.authenticators.iter().map(|a| a.name.clone().unwrap_or_default()).collect::<Vec<_>>().join(", "),
+            m.authenticators
+                .iter()
+                .map(|a| a.name.clone().unwrap_or_default())
+                .collect::<Vec<_>>()
+                .join(", "),
             m.hardware_oath.iter().filter_map(|t| t.serial.clone()).collect::<Vec<_>>().join(", "),
             m.default.map_or("unset", |d| d.as_str()).to_owned(),
         ),
@@ -93,7 +97,12 @@ fn print(
         let Some(sealed) = &intent.to else { continue };
         let filed: Change = engine.sealer.open_json(&context::value(user, &intent.slot), &sealed.0)?;
         let outcome = intent.outcome.map_or("no outcome: may have landed or may still land", |o| o.as_str());
-        println!("  {}  run {} intended {}: {outcome}", lines::time(intent.filed_at_ms), intent.run, change(&filed));
+        println!(
+            "  {}  run {} intended {}: {outcome}",
+            lines::time(intent.filed_at_ms),
+            intent.run,
+            change(&filed)
+        );
     }
     for (user, image) in &history.pre_images {
         let value: Option<String> = match &image.value {
@@ -176,7 +185,8 @@ fn phone(phone: &RawPhone) -> String {
     if phone.number.trim().is_empty() {
         return "-".to_owned();
     }
-    let country = if phone.country_code.is_empty() { String::new() } else { format!("+{} ", phone.country_code) };
+    let country =
+        if phone.country_code.is_empty() { String::new() } else { format!("+{} ", phone.country_code) };
     let extension = if phone.extension.is_empty() { String::new() } else { format!(" x{}", phone.extension) };
     format!("{country}{}{extension}", phone.number)
 }

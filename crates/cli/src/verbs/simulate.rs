@@ -22,7 +22,9 @@ pub(crate) async fn run(verb: &SimulateTenant) -> anyhow::Result<Exit> {
         .await
         .with_context(|| format!("{} cannot be listened on", verb.listen))?;
     let address = listener.local_addr()?;
-    println!("simulated tenant of {users} users on http://{address}; state at /simulator/state, Ctrl-C ends it");
+    println!(
+        "simulated tenant of {users} users on http://{address}; state at /simulator/state, Ctrl-C ends it"
+    );
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
     simulator::serve(listener, state, options, async move { shutdown.requested().await }).await?;

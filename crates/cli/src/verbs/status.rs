@@ -85,10 +85,13 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
 
 /// The speed of the last minutes: from the oldest checkpoint among them until now.
 fn speed(checkpoints: &[Checkpoint], counts: &Counts, now_ms: i64) -> rules::Progress {
-    let settled = |counts: &Counts| counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum::<u64>();
+    let settled =
+        |counts: &Counts| counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum::<u64>();
     let total: u64 = counts.values().sum();
     let recent = |c: &&Checkpoint| c.step != "directory" && now_ms - c.at_ms < RECENT_MS;
-    let Some(since) = checkpoints.iter().find(recent) else { return rules::progress(0, total, Duration::ZERO) };
+    let Some(since) = checkpoints.iter().find(recent) else {
+        return rules::progress(0, total, Duration::ZERO);
+    };
     let begun = settled(&since.counts);
     let elapsed = Duration::from_millis(u64::try_from(now_ms - since.at_ms).unwrap_or(0));
     rules::progress(settled(counts).saturating_sub(begun), total.saturating_sub(begun), elapsed)
@@ -100,9 +103,7 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
         return Ok(None);
     }
     if !crate::lock::is_held(&engine.config().ledger_path()?) {
-        return Ok(Some(
-            "no process works on it; the command that began it resumes it".to_owned(),
-        ));
+        return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
     }
     let claimed = counts.get(&contract::EntryState::Claimed).copied().unwrap_or(0);
     Ok(match engine.ledger.next_due(run.id).await? {
