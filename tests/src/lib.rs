@@ -5,8 +5,10 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a harness that cannot go on fails the test")]
 
+mod checker;
 mod product;
 mod tenant;
 
+pub use checker::{Expected, Verdict};
 pub use product::{Outcome, Running, Site, binary};
 pub use tenant::{Tenant, read_lines};

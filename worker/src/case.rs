@@ -1,7 +1,7 @@
 //! One claimed user on its way through the procedure: what is on file, what was seen, what is to be done.
 
 use crate::compare::{current_of, same};
-use crate::doubt::{OpenIntent, assess};
+use crate::doubt::{OpenIntent, assess, poll_after};
 use crate::reviewed::still_fits;
 use crate::{Assignment, Settings};
 use contract::{
@@ -48,6 +48,7 @@ pub(crate) struct Filed {
     pub(crate) slot: String,
     pub(crate) change: Change,
     pub(crate) outcome: Option<IntentOutcome>,
+    pub(crate) age: Duration,
 }
 
 /// What the look at a user leads to.
@@ -109,7 +110,8 @@ impl Case {
                 open.push(OpenIntent { slot: intent.slot.clone(), change: change.clone(), age: intent.age });
             }
             if intent.run == assignment.run {
-                filed.push(Filed { slot: intent.slot.clone(), change, outcome: intent.outcome });
+                let (slot, outcome, age) = (intent.slot.clone(), intent.outcome, intent.age);
+                filed.push(Filed { slot, change, outcome, age });
             }
         }
         let mut pre_images = Vec::new();
@@ -187,15 +189,41 @@ impl Case {
             self.outcomes.push(SlotOutcome { slot: slot.clone(), outcome: *outcome });
         }
         self.open.retain(|o| !finding.outcomes.iter().any(|(slot, _)| slot == &o.slot));
-        if let Some(wait) = finding.look_again_after {
+        let hidden = self.hidden_for(settings.horizon());
+        if let Some(wait) = finding.look_again_after.max(hidden) {
             return Decision::Wait(wait);
         }
         self.horizon_passed = finding.horizon_passed;
-        if self.horizon_passed && self.claim.attempts >= HORIZONS {
+        // A crash is no horizon waited out: whoever was hit by two still gets a first full try.
+        if self.horizon_passed && self.claim.attempts.saturating_sub(self.claim.crashes) >= HORIZONS {
             self.notes.push(note(Code::NotVisible, Subject::User));
             return Decision::Settle(EntryState::Parked);
         }
         self.plan(assignment, keys)
+    }
+
+    /// Compares intents that have an outcome with the look, since state decides and not what was concluded before. One
+    /// whose value is there now is done. One that was done and does not show is not visible yet: planning on such a look
+    /// would write it again, and create a token twice. Answers how long to wait for that.
+    fn hidden_for(&mut self, horizon: Duration) -> Option<Duration> {
+        let mut wait = None;
+        for filed in &mut self.filed {
+            let Some(outcome) = filed.outcome else { continue };
+            let now = current_of(&self.methods, &filed.change);
+            let is_there = same(filed.change.method, now.as_deref(), filed.change.to.as_deref());
+            match (outcome, is_there) {
+                (IntentOutcome::Applied, false) if filed.age < horizon => {
+                    wait = wait.max(Some(poll_after(filed.age).min(horizon - filed.age)));
+                }
+                (IntentOutcome::Applied, _) | (_, false) => {}
+                (_, true) => {
+                    filed.outcome = Some(IntentOutcome::Applied);
+                    self.outcomes
+                        .push(SlotOutcome { slot: filed.slot.clone(), outcome: IntentOutcome::Applied });
+                }
+            }
+        }
+        wait
     }
 
     /// Runs the rules, leaving out what Graph refused and what somebody changed since.

@@ -65,7 +65,7 @@ fn came_by_itself(intent: &OpenIntent) -> bool {
 }
 
 /// Looks come at a third of the intent's age: soon at first, rarely later.
-fn poll_after(age: Duration) -> Duration {
+pub(crate) fn poll_after(age: Duration) -> Duration {
     (age / 3).clamp(Duration::from_secs(1), Duration::from_secs(30))
 }
 

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn flags_win_over_environment_over_file_over_defaults() {
-        let file = "ledger = \"sqlite:file.db\"\n[worker]\nlease_s = 60\n";
+        let file = "ledger = \"sqlite:file.db\"\n[worker]\nlease_s = 90\n";
         let env = [("MFA_MIGRATE_LEDGER", "sqlite:env.db"), ("MFA_MIGRATE_GRAPH_CLOUD", "china")];
         let loaded = merged(file, &env, Some("sqlite:flag.db")).unwrap();
         assert_eq!(loaded.config.ledger, "sqlite:flag.db");
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(origin(&loaded, "graph.cloud"), "environment MFA_MIGRATE_GRAPH_CLOUD");
         assert_eq!(
             (loaded.config.worker.lease_s, origin(&loaded, "worker.lease_s")),
-            (60, "f.toml".to_owned())
+            (90, "f.toml".to_owned())
         );
         assert_eq!(origin(&loaded, "policy.match"), "default");
         assert_eq!(merged(file, &env, None).unwrap().config.ledger, "sqlite:env.db");
