@@ -271,7 +271,7 @@ impl Engine {
         };
         let released = tokio::select! {
             released = self.coordinator.release(run, &self.config.policy, &channel, shutdown) => released,
-            never = notices.follow(self.ledger.as_ref(), run.id, pace) => match never {},
+            never = notices.follow(self.ledger.as_ref(), run.id, pace, settings.horizon()) => match never {},
         };
         orders.close();
         working.await?.context("the run was stopped; what is not settled is resumed by the same command")?;

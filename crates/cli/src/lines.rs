@@ -110,6 +110,27 @@ pub(crate) fn counts(counts: &Counts) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
+/// Why users that are left do not move, when none is being worked on: they were snoozed until a time to come.
+pub(crate) async fn waits(
+    ledger: &dyn ledger::Ledger,
+    run: contract::RunId,
+    counts: &Counts,
+    horizon: Duration,
+) -> Option<String> {
+    let of = |state| counts.get(&state).copied().unwrap_or(0);
+    let (waiting, claimed) = (of(EntryState::Waiting), of(EntryState::Claimed));
+    if waiting == 0 || claimed > 0 {
+        return None;
+    }
+    let due = ledger.next_due(run).await.ok().flatten().filter(|due| !due.is_zero())?;
+    Some(format!(
+        "{waiting} users wait after a throttle or a write without an answer; looked at again in {}, and such a write is \
+         made again at the latest {} after it was sent",
+        duration(due),
+        duration(horizon)
+    ))
+}
+
 /// Counts as a JSON object, every state named.
 pub(crate) fn counts_json(counts: &Counts) -> serde_json::Value {
     counts.iter().map(|(state, n)| (state.as_str().to_owned(), serde_json::Value::from(*n))).collect()

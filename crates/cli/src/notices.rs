@@ -68,7 +68,13 @@ impl Notices {
     }
 
     /// Follows a run until it is dropped.
-    pub(crate) async fn follow(&self, ledger: &dyn Ledger, run: RunId, pace: &Pace) -> Infallible {
+    pub(crate) async fn follow(
+        &self,
+        ledger: &dyn Ledger,
+        run: RunId,
+        pace: &Pace,
+        horizon: Duration,
+    ) -> Infallible {
         let started = Instant::now();
         let mut first = None;
         let mut last_line = Instant::now();
@@ -77,7 +83,10 @@ impl Notices {
                 let total: u64 = counts.values().sum();
                 let settled: u64 = counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum();
                 let begun = *first.get_or_insert(settled);
-                let message = message(settled - begun, total - begun, started.elapsed(), pace);
+                let mut message = message(settled - begun, total - begun, started.elapsed(), pace);
+                if let Some(reason) = crate::lines::waits(ledger, run, &counts, horizon).await {
+                    message = reason;
+                }
                 self.bar.set_length(total);
                 self.bar.set_position(settled);
                 self.bar.set_message(message.clone());

@@ -105,14 +105,6 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
     if !crate::lock::is_held(&engine.config().ledger_path()?) {
         return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
     }
-    let claimed = counts.get(&contract::EntryState::Claimed).copied().unwrap_or(0);
-    Ok(match engine.ledger.next_due(run.id).await? {
-        Some(due) if claimed == 0 && !due.is_zero() => Some(format!(
-            "users in doubt or throttled are looked at again in {}; a write without an answer is waited for until {} s \
-             after it was sent",
-            lines::duration(due),
-            engine.config().worker_settings().horizon().as_secs()
-        )),
-        _ => None,
-    })
+    let horizon = engine.config().worker_settings().horizon();
+    Ok(lines::waits(engine.ledger.as_ref(), run.id, counts, horizon).await)
 }
