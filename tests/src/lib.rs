@@ -3,12 +3,14 @@
 //! It drives the product as an operator does, by its command line, and looks at the tenant over HTTP. It knows nothing
 //! of the product's insides.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a harness that cannot go on fails the test")]
+#![expect(clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
 mod checker;
 mod product;
+mod recorder;
 mod tenant;
 
 pub use checker::{Expected, Verdict};
-pub use product::{Outcome, Running, Site, binary};
+pub use product::{Outcome, Running, Site, binary, use_binary};
+pub use recorder::{Exchange, Recorder};
 pub use tenant::{Tenant, read_lines};
