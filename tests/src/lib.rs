@@ -8,9 +8,11 @@
 mod checker;
 mod product;
 mod recorder;
+mod sweep;
 mod tenant;
 
 pub use checker::{Expected, Verdict};
 pub use product::{Outcome, Running, Site, binary, use_binary};
 pub use recorder::{Exchange, Recorder};
+pub use sweep::{FAULTS, Sweep, sweep};
 pub use tenant::{Tenant, read_lines};

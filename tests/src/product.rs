@@ -3,13 +3,19 @@
 use crate::Tenant;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Drives this binary, which its caller has built, instead of building one. It must come before all else.
+pub fn use_binary(path: PathBuf) {
+    assert!(BINARY.set(path).is_ok(), "another binary is in use already");
+}
+
 /// The built binary; built first, so that no test ever runs an old one.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned();
         let built = Command::new(env!("CARGO"))
@@ -18,11 +24,13 @@ pub fn binary() -> &'static Path {
             .status()
             .expect("cargo");
         assert!(built.success(), "the product does not build");
-        // target/debug/deps/suite-… : the binary is two floors up, whatever the target folder is.
+        // From target/debug/deps/suite-… two floors up, from target/debug/kill-sweep one, whatever the target folder is.
         let me = std::env::current_exe().expect("own path");
-        let binary = me.ancestors().nth(2).expect("target folder").join("mfa-migrate");
-        assert!(binary.exists(), "{} was not built", binary.display());
-        binary
+        let places = me.ancestors().skip(1).take(2).map(|folder| folder.join("mfa-migrate"));
+        places
+            .clone()
+            .find(|path| path.exists())
+            .unwrap_or_else(|| panic!("no mfa-migrate beside {}", me.display()))
     })
 }
 
@@ -81,8 +89,11 @@ impl Site {
 
     /// An empty folder, pointed at any Graph.
     pub fn at(graph_url: &str) -> Self {
-        let site =
-            Self { folder: tempfile::tempdir().expect("folder"), graph_url: graph_url.to_owned(), env: Vec::new() };
+        let site = Self {
+            folder: tempfile::tempdir().expect("folder"),
+            graph_url: graph_url.to_owned(),
+            env: Vec::new(),
+        };
         site.configure("[graph]\nrequest_timeout_s = 5\nvisibility_deadline_s = 4\nclock_skew_s = 1\n[worker]\nlease_s = 20\n");
         site
     }
@@ -120,7 +131,8 @@ impl Site {
 
     /// Starts the product.
     pub fn start(&self, args: &[&str]) -> Running {
-        let child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the product");
+        let child =
+            self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the product");
         Running { child }
     }
 
@@ -148,12 +160,18 @@ pub struct Running {
 impl Running {
     /// Waits for its end.
     pub fn wait(self) -> Outcome {
+        self.wait_status().1
+    }
+
+    /// Waits for its end, and tells also which signal it was.
+    pub fn wait_status(self) -> (ExitStatus, Outcome) {
         let output = self.child.wait_with_output().expect("the product's end");
-        Outcome {
+        let outcome = Outcome {
             code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        };
+        (output.status, outcome)
     }
 
     /// `kill -9`, then its end.

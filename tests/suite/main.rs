@@ -2,6 +2,8 @@
 //!
 //! Nothing of our own is mocked; the far side is the simulated tenant in a process of its own. No test asserts a time.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod cases;
 mod faults;
 mod golden;
