@@ -33,7 +33,9 @@ impl Tenant {
             .spawn()
             .expect("the tenant");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+        BufReader::new(child.stdout.take().expect("its output"))
+            .read_line(&mut line)
+            .expect("its first line");
         let url = line
             .split_whitespace()
             .find(|word| word.starts_with("http://"))

@@ -2,12 +2,12 @@
 
 use crate::compare::{current_of, same};
 use crate::doubt::{OpenIntent, assess, poll_after};
-use crate::reviewed::still_fits;
+use crate::reviewed::{Known, still_fits};
 use crate::{Assignment, Settings};
 use contract::{
-    Change, Code, CodeKind, EntryState, FingerprintKey, History, IntentOutcome, Note, Observed, OnDrift,
-    Outcome, PlanLine, RawPhone, Record, SealError, Sealer, Subject, Target, Token, UserMethods, context,
-    serial_fingerprint, slot_of,
+    Change, Code, CodeKind, DefaultMethod, EntryState, FingerprintKey, History, IntentOutcome, Note,
+    Observed, OnDrift, Outcome, Plan, PlanLine, RawPhone, Record, SealError, Sealer, Subject, Target, Token,
+    TokenStatus, UserMethods, context, serial_fingerprint, slot_of,
 };
 use ledger::{Claim, SlotOutcome};
 use std::time::Duration;
@@ -75,8 +75,10 @@ pub(crate) struct Case {
     pub(crate) outcome: Outcome,
     /// Intents of this run, filed by earlier claims.
     pub(crate) filed: Vec<Filed>,
-    /// Something of ours was waited for until the horizon and never showed.
-    pub(crate) horizon_passed: bool,
+    /// Something of ours never showed, or only half of it: what is tried now is another attempt.
+    pub(crate) another_attempt: bool,
+    /// Graph says that there is no such user.
+    pub(crate) gone: bool,
     open: Vec<OpenIntent>,
     history: History,
     contested: Vec<String>,
@@ -107,12 +109,20 @@ impl Case {
             let Some(sealed) = &intent.to else { continue };
             let change = value(&intent.slot, sealed)?;
             if intent.outcome.is_none() {
-                open.push(OpenIntent { slot: intent.slot.clone(), change: change.clone(), age: intent.age });
+                open.push(OpenIntent {
+                    slot: intent.slot.clone(),
+                    newest: false,
+                    change: change.clone(),
+                    age: intent.age,
+                });
             }
             if intent.run == assignment.run {
                 let (slot, outcome, age) = (intent.slot.clone(), intent.outcome, intent.age);
                 filed.push(Filed { slot, change, outcome, age });
             }
+        }
+        for i in 0..open.len() {
+            open[i].newest = !open.iter().any(|other| other.slot == open[i].slot && other.age < open[i].age);
         }
         let mut pre_images = Vec::new();
         for image in &claim.pre_images {
@@ -157,7 +167,8 @@ impl Case {
             notes: Vec::new(),
             outcome: Outcome::Unchanged,
             filed,
-            horizon_passed: false,
+            another_attempt: false,
+            gone: false,
             open,
             history,
             contested,
@@ -167,9 +178,14 @@ impl Case {
         })
     }
 
-    /// Serials of tokens that this run may have begun with: the inventory of the run's start is too old for them.
+    /// Serials of tokens that we may have begun with: the inventory of the run's start is too old for them.
     pub(crate) fn begun_serials(&self) -> Vec<String> {
-        self.filed.iter().filter_map(|f| f.change.serial.clone()).collect()
+        let filed = self.filed.iter().map(|f| &f.change);
+        let mut serials: Vec<String> =
+            filed.chain(self.open.iter().map(|o| &o.change)).filter_map(|c| c.serial.clone()).collect();
+        serials.sort_unstable();
+        serials.dedup();
+        serials
     }
 
     /// Decides what to do, from what is on file and what was seen (steps 2 and 3 of the procedure).
@@ -193,9 +209,9 @@ impl Case {
         if let Some(wait) = finding.look_again_after.max(hidden) {
             return Decision::Wait(wait);
         }
-        self.horizon_passed = finding.horizon_passed;
+        self.another_attempt |= finding.another_attempt;
         // A crash is no horizon waited out: whoever was hit by two still gets a first full try.
-        if self.horizon_passed && self.claim.attempts.saturating_sub(self.claim.crashes) >= HORIZONS {
+        if finding.never_showed && self.claim.attempts.saturating_sub(self.claim.crashes) >= HORIZONS {
             self.notes.push(note(Code::NotVisible, Subject::User));
             return Decision::Settle(EntryState::Parked);
         }
@@ -263,18 +279,13 @@ impl Case {
                 }
             }
         };
-        self.outcome = plan.outcome;
-        self.notes = plan.notes;
+        let as_found = self.as_found(observed, assignment, keys);
+        self.outcome = as_found.outcome;
+        self.notes = as_found.notes;
         self.notes.extend(left_out);
-        if let Some(reviewed) = &self.reviewed
-            && assignment.reviewed
-        {
-            let filed = &self.filed;
-            let has_intent = |c: &Change| filed.iter().any(|f| f.slot == slot_of(c, keys));
-            if !still_fits(reviewed, &plan.changes, &self.methods, has_intent) {
-                self.notes.push(note(Code::PlanStale, Subject::User));
-                return Decision::Settle(EntryState::Parked);
-            }
+        if assignment.reviewed && !self.is_as_reviewed(&plan.changes, keys) {
+            self.notes.push(note(Code::PlanStale, Subject::User));
+            return Decision::Settle(EntryState::Parked);
         }
         let mut tokens = plan.tokens.into_iter();
         self.work = plan
@@ -286,6 +297,35 @@ impl Case {
             })
             .collect();
         if self.work.is_empty() { Decision::Settle(self.settled_state()) } else { Decision::Write }
+    }
+
+    /// The plan as it would be had this run not begun yet: what the operator reads must not depend on how many claims it
+    /// took. Its changes are not used, its notes and its outcome are.
+    fn as_found(&self, mut observed: Observed, assignment: &Assignment, keys: &FingerprintKey) -> Plan {
+        for done in self.filed.iter().filter(|f| f.outcome == Some(IntentOutcome::Applied)) {
+            put_back(&mut observed, &done.change);
+        }
+        rules::plan(&self.record, &observed, &assignment.policy, &self.history, keys)
+    }
+
+    /// Whether a person has reviewed just this. A user whom nobody reviewed may have nothing to do, and nothing else.
+    fn is_as_reviewed(&self, planned: &[Change], keys: &FingerprintKey) -> bool {
+        let Some(reviewed) = &self.reviewed else { return planned.is_empty() };
+        still_fits(reviewed, &self.claim.user, planned, &self.methods, |change| {
+            match self.filed.iter().find(|f| f.slot == slot_of(change, keys)).map(|f| f.outcome) {
+                None => Known::Nothing,
+                Some(Some(IntentOutcome::Refused | IntentOutcome::Invalid)) => Known::LeftOut,
+                Some(
+                    None
+                    | Some(
+                        IntentOutcome::Applied
+                        | IntentOutcome::Drifted
+                        | IntentOutcome::Failed
+                        | IntentOutcome::NotSent,
+                    ),
+                ) => Known::Begun,
+            }
+        })
     }
 
     /// The state of a user with nothing left to write.
@@ -385,6 +425,39 @@ pub(crate) fn subject_of(target: Target) -> Subject {
         Target::Office => Subject::Office,
         Target::HardwareOath => Subject::HardwareOath,
         Target::Default => Subject::Default,
+    }
+}
+
+/// Undoes, in an observation, a change that this run has made.
+fn put_back(observed: &mut Observed, change: &Change) {
+    let methods = &mut observed.methods;
+    match change.method {
+        Target::Mobile | Target::AlternateMobile | Target::Office => match &change.from {
+            Some(before) => drop(methods.phones.insert(change.method, before.clone())),
+            None => drop(methods.phones.remove(&change.method)),
+        },
+        Target::HardwareOath => {
+            // As it was: on nobody, or on the user and not yet in use.
+            let is_it =
+                |serial: Option<&str>| serial.map(str::trim) == change.serial.as_deref().map(str::trim);
+            let before = change.from.as_deref().and_then(TokenStatus::parse);
+            match before {
+                None | Some(TokenStatus::Available) => {
+                    methods.hardware_oath.retain(|t| !is_it(t.serial.as_deref()));
+                    observed.inventory.retain(|t| !(is_it(Some(&t.serial)) && before.is_none()));
+                    for token in observed.inventory.iter_mut().filter(|t| is_it(Some(&t.serial))) {
+                        token.holder = None;
+                        token.status = TokenStatus::Available;
+                    }
+                }
+                Some(status) => {
+                    for token in methods.hardware_oath.iter_mut().filter(|t| is_it(t.serial.as_deref())) {
+                        token.status = Some(status);
+                    }
+                }
+            }
+        }
+        Target::Default => methods.default = change.from.as_deref().and_then(DefaultMethod::parse),
     }
 }
 

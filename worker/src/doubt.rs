@@ -11,6 +11,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct OpenIntent {
     pub(crate) slot: String,
+    /// The newest of its slot. What is there answers for it; an older one can only still land.
+    pub(crate) newest: bool,
     pub(crate) change: Change,
     pub(crate) age: Duration,
 }
@@ -22,8 +24,17 @@ pub(crate) struct Finding {
     pub(crate) outcomes: Vec<(String, IntentOutcome)>,
     /// Something may still land: look again after this, plan nothing before.
     pub(crate) look_again_after: Option<Duration>,
-    /// Something was waited for until the horizon, and is not there.
-    pub(crate) horizon_passed: bool,
+    /// Something was waited for until the horizon and is not there.
+    pub(crate) never_showed: bool,
+    /// That, or something is only half there: trying again is an attempt.
+    pub(crate) another_attempt: bool,
+}
+
+impl Finding {
+    fn wait(&mut self, age: Duration, horizon: Duration) {
+        let wait = poll_after(age).min(horizon.saturating_sub(age));
+        self.look_again_after = Some(self.look_again_after.map_or(wait, |w| w.max(wait)));
+    }
 }
 
 /// Compares each open intent with what is there.
@@ -32,16 +43,24 @@ pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Durati
     for intent in open {
         let now = current_of(methods, &intent.change);
         let method = intent.change.method;
+        if !intent.newest {
+            let is_there = same(method, now.as_deref(), intent.change.to.as_deref());
+            if !is_there && intent.age < horizon {
+                finding.wait(intent.age, horizon);
+            }
+            continue;
+        }
         let outcome = if same(method, now.as_deref(), intent.change.to.as_deref()) {
             IntentOutcome::Applied
         } else if is_half_way(intent, now.as_deref()) {
+            finding.another_attempt = true;
             IntentOutcome::Failed
         } else if intent.age < horizon {
-            let wait = poll_after(intent.age).min(horizon - intent.age);
-            finding.look_again_after = Some(finding.look_again_after.map_or(wait, |w| w.max(wait)));
+            finding.wait(intent.age, horizon);
             continue;
         } else if same(method, now.as_deref(), intent.change.from.as_deref()) || came_by_itself(intent) {
-            finding.horizon_passed = true;
+            finding.never_showed = true;
+            finding.another_attempt = true;
             IntentOutcome::Failed
         } else {
             IntentOutcome::Drifted
@@ -78,6 +97,7 @@ mod tests {
     fn mobile(from: Option<&str>, to: &str, age_s: u64) -> OpenIntent {
         OpenIntent {
             slot: "mobile".into(),
+            newest: true,
             change: Change {
                 method: Target::Mobile,
                 serial: None,
@@ -130,9 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn an_older_intent_of_the_slot_has_no_say_but_may_still_land() {
+        let older = OpenIntent { newest: false, ..mobile(None, "+1 2065550100", 10) };
+        let newer = mobile(None, "+1 2065550111", 5);
+        let finding = assess(&[older.clone(), newer.clone()], &with_mobile(Some("+1 2065550111")), HORIZON);
+        assert_eq!(finding.outcomes, [("mobile".to_owned(), IntentOutcome::Applied)]);
+        assert!(finding.look_again_after.is_some(), "the older request may still be under way");
+        let long_ago = OpenIntent { age: HORIZON, ..older };
+        let finding = assess(&[long_ago, newer], &with_mobile(Some("+1 2065550111")), HORIZON);
+        assert_eq!(finding.look_again_after, None);
+    }
+
+    #[test]
     fn a_token_that_is_only_assigned_is_gone_on_with_at_once() {
         let intent = OpenIntent {
             slot: "hardwareOath:x".into(),
+            newest: true,
             change: Change {
                 method: Target::HardwareOath,
                 serial: Some("1".into()),
@@ -160,6 +193,7 @@ mod tests {
     fn a_default_that_appeared_by_itself_is_not_a_drift() {
         let intent = OpenIntent {
             slot: "default".into(),
+            newest: true,
             change: Change {
                 method: Target::Default,
                 serial: None,

@@ -7,8 +7,9 @@ use crate::lease::Lease;
 use crate::refusals::Call;
 use crate::{Error, Worker};
 use contract::{DefaultMethod, Target, TokenStep};
-use graph::{Answer, Ask, WriteCall, WriteItem, Writer};
-use std::time::{SystemTime, UNIX_EPOCH};
+use graph::{Answer, Ask, CodeNow, WriteCall, WriteItem, Writer};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::crash_point;
 
 /// Items of one bundle (Graph's limit).
@@ -21,24 +22,34 @@ struct Place {
     work: usize,
 }
 
+/// A look at a user is good for this long; what is not sent by then is looked at again. Architecture's half minute, and
+/// as much again for the items that wait for their quota behind others of the same group.
+const LOOK_IS_GOOD_FOR: Duration = Duration::from_secs(60);
+
 impl Worker {
-    /// Writes phones, then tokens, then the default, each stage over all users of the group.
+    /// Writes phones, then tokens, then the default, each stage over all users of the group. Answers what ends the run,
+    /// if anything does; the group is then still read back and settled, so that nothing that is known is lost.
     pub(crate) async fn execute(
         &self,
         writer: &Writer,
         cases: &mut Vec<Case>,
         lease: &mut Lease,
-    ) -> Result<(), Error> {
-        self.stage(writer, cases, lease, Call::Phone, phone_call).await?;
-        crash_point("worker.phones-sent");
-        self.stage(writer, cases, lease, Call::Token, create_call).await?;
-        crash_point("worker.tokens-created");
-        self.find_created(writer, cases).await;
-        self.stage(writer, cases, lease, Call::Token, activate_call).await?;
-        crash_point("worker.tokens-activated");
-        self.stage(writer, cases, lease, Call::Default, default_call).await?;
-        crash_point("worker.default-sent");
-        Ok(())
+    ) -> Result<Option<Error>, Error> {
+        let stages: [(Call, CallFor, &'static str); 4] = [
+            (Call::Phone, phone_call, "worker.phones-sent"),
+            (Call::Token, create_call, "worker.tokens-created"),
+            (Call::Token, activate_call, "worker.tokens-activated"),
+            (Call::Default, default_call, "worker.default-sent"),
+        ];
+        for (kind, call_for, done) in stages {
+            let stop = self.stage(writer, cases, lease, kind, call_for).await?;
+            crash_point(done);
+            if stop.is_some() {
+                return Ok(stop);
+            }
+            self.find_created(writer, cases).await;
+        }
+        Ok(None)
     }
 
     /// Sends what a stage has until nothing of it is ready or time is up. A throttled item simply stays ready: the pace
@@ -49,35 +60,34 @@ impl Worker {
         cases: &mut Vec<Case>,
         lease: &mut Lease,
         kind: Call,
-        call_for: fn(&Case, &Work) -> Option<WriteCall>,
-    ) -> Result<(), Error> {
+        call_for: CallFor,
+    ) -> Result<Option<Error>, Error> {
         loop {
             self.renew(lease, cases).await?;
+            let Some(looked_at) = cases.iter().map(|c| c.observed_at).min() else { return Ok(None) };
             let bundles = pack(cases, call_for);
             if bundles.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
             for (items, places) in bundles {
-                let answers = writer.write(&items, lease.not_after()).await;
-                if self.sort(cases, kind, &places, answers)? == Time::Up {
-                    return Ok(());
+                let not_after = lease.not_after().min(looked_at + LOOK_IS_GOOD_FOR);
+                let answers = writer.write(&items, not_after).await;
+                match self.sort(cases, kind, &places, answers) {
+                    Next::Go => {}
+                    Next::TimeIsUp => return Ok(None),
+                    Next::Stop(error) => return Ok(Some(error)),
                 }
             }
         }
     }
 
     /// Files answers with their work.
-    fn sort(
-        &self,
-        cases: &mut [Case],
-        kind: Call,
-        places: &[Place],
-        answers: Vec<Answer>,
-    ) -> Result<Time, Error> {
+    fn sort(&self, cases: &mut [Case], kind: Call, places: &[Place], answers: Vec<Answer>) -> Next {
         if answers.iter().any(|a| matches!(a, Answer::Done { .. })) {
             self.refusals.allowed(kind);
         }
-        let mut time = Time::Left;
+        let mut next = Next::Go;
+        let mut forbidden = BTreeSet::new();
         for (place, answer) in places.iter().zip(answers) {
             let Some(case) = cases.get_mut(place.case) else { continue };
             let mobile_failed = case.work.iter().any(|w| {
@@ -91,7 +101,7 @@ impl Worker {
                     work.progress = if created { Progress::Created } else { Progress::Done };
                 }
                 Answer::Throttled => {}
-                Answer::NotSent { .. } => time = Time::Up,
+                Answer::NotSent { .. } => next = next.or(Next::TimeIsUp),
                 // Another item of this user failed. What truly needs it waits for a new plan, the rest is sent again.
                 Answer::DependencyFailed => {
                     if work.change.method == Target::AlternateMobile && mobile_failed {
@@ -99,17 +109,19 @@ impl Worker {
                     }
                 }
                 Answer::Refused { status, code } => {
-                    if status == 403 {
-                        self.refusals.forbidden(kind)?;
+                    let first = status == 403 && forbidden.insert(place.case);
+                    match if first { self.refusals.forbidden(kind) } else { Ok(()) } {
+                        Ok(()) => work.progress = Progress::Refused { status, code },
+                        // Nothing was applied, and nothing is wrong with this user: it stays to be written.
+                        Err(error) => next = next.or(Next::Stop(error)),
                     }
-                    work.progress = Progress::Refused { status, code };
                 }
                 Answer::Doubt { status } => {
                     work.progress = Progress::Doubt { answered: matches!(status, Some(500 | 502 | 503)) };
                 }
             }
         }
-        Ok(time)
+        next
     }
 
     /// Reads the method ids of tokens that were just created: an id is never guessed from the device's.
@@ -142,17 +154,29 @@ impl Worker {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Time {
-    Left,
-    Up,
+/// What a stage does after a bundle.
+enum Next {
+    Go,
+    TimeIsUp,
+    Stop(Error),
 }
 
+impl Next {
+    /// The graver of the two.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Stop(error), _) | (_, Self::Stop(error)) => Self::Stop(error),
+            (Self::TimeIsUp, _) | (_, Self::TimeIsUp) => Self::TimeIsUp,
+            (Self::Go, Self::Go) => Self::Go,
+        }
+    }
+}
+
+/// Makes the call of a stage for a piece of work; nothing where the stage has none for it.
+type CallFor = fn(&Case, &Work) -> Option<WriteCall>;
+
 /// Packs a stage's items into bundles; a user's items stay together and go one after the other.
-fn pack(
-    cases: &[Case],
-    call_for: fn(&Case, &Work) -> Option<WriteCall>,
-) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
+fn pack(cases: &[Case], call_for: CallFor) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
     let mut bundles: Vec<(Vec<WriteItem>, Vec<Place>)> = Vec::new();
     for (case_index, case) in cases.iter().enumerate() {
         let calls: Vec<(usize, WriteCall)> =
@@ -212,7 +236,9 @@ fn activate_call(case: &Case, work: &Work) -> Option<WriteCall> {
     if !matches!(work.progress, Progress::Ready | Progress::Created) {
         return None;
     }
-    let code = rules::totp(token.secret.expose(), token.interval_seconds, unix_s())?;
+    // A secret that gives no code would have been blocked by the rules; made at the moment of sending, see `CodeNow`.
+    let (secret, interval_s) = (token.secret.clone(), token.interval_seconds);
+    let code = CodeNow::new(move || rules::totp(secret.expose(), interval_s, unix_s()).unwrap_or_default());
     let user = case.claim.user.clone();
     match &token.step {
         TokenStep::Create => None,

@@ -2,7 +2,9 @@
 
 use crate::case::{Case, OATH_SECRET, Progress, note};
 use crate::{Error, Worker};
-use contract::{Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, context};
+use contract::{
+    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, Target, context, slot_key,
+};
 use ledger::{End, Finish, SlotOutcome};
 use std::time::Duration;
 
@@ -37,8 +39,7 @@ impl Worker {
         }
         let any = |is: fn(&Progress) -> bool| case.work.iter().any(|w| is(&w.progress));
         let forbidden = any(|p| matches!(p, Progress::Refused { status: 403, .. }));
-        let gone = any(|p| matches!(p, Progress::Refused { status: 404, .. }));
-        if forbidden || gone {
+        if forbidden || case.gone {
             let code = if forbidden { Code::Forbidden } else { Code::UserGone };
             case.notes.push(note(code, Subject::User));
             return self.settle(case, EntryState::Parked);
@@ -60,9 +61,9 @@ impl Worker {
 
     /// Back to waiting, unless a bound is reached.
     pub(crate) fn snooze(&self, mut case: Case, after: Duration, attempt: bool) -> Result<Finish, Error> {
-        let attempt = attempt || case.horizon_passed;
+        let attempt = attempt || case.another_attempt;
         let attempts = case.claim.attempts + u32::from(attempt);
-        let out_of_time = case.claim.since_first_claim > self.settings.max_snoozed;
+        let out_of_time = case.claim.snoozed > self.settings.max_snoozed;
         if attempts >= self.settings.max_attempts || out_of_time {
             let in_doubt = case.work.iter().any(|w| matches!(w.progress, Progress::Doubt { .. }));
             let code = match (in_doubt, out_of_time) {
@@ -136,15 +137,19 @@ impl Worker {
         })
     }
 
-    /// Fingerprints of the secrets that are in Entra now by our hand, for rules M5 and O4 of later runs.
+    /// Fingerprints of the secrets that are in Entra now by our hand, for rules M5 and O4 of later runs. What claims before
+    /// this one activated counts too: it is nowhere else on file.
     fn written_secrets(&self, case: &Case) -> Result<Vec<(contract::Fingerprint, Sealed)>, Error> {
+        let done = case.work.iter().filter(|w| w.progress == Progress::Done).map(|w| &w.slot);
+        let before = case.filed.iter().filter(|f| f.outcome == Some(IntentOutcome::Applied)).map(|f| &f.slot);
+        let slots: Vec<&String> = done.chain(before).collect();
+        let at = context::value(&case.claim.user, OATH_SECRET);
         let mut secrets = Vec::new();
-        for work in case.work.iter().filter(|w| w.progress == Progress::Done) {
-            let Some(token) = &work.token else { continue };
-            let Some(fingerprint) = rules::secret_fingerprint(&token.secret, &self.keys) else { continue };
-            let sealed =
-                self.sealer.seal_json(&context::value(&case.claim.user, OATH_SECRET), &token.serial)?;
-            secrets.push((fingerprint, sealed));
+        for (serial, fingerprint) in rules::written_secrets(&case.record, &self.assignment.policy, &self.keys)
+        {
+            if slots.contains(&&slot_key(Target::HardwareOath, Some(&serial), &self.keys)) {
+                secrets.push((fingerprint, self.sealer.seal_json(&at, &serial)?));
+            }
         }
         Ok(secrets)
     }

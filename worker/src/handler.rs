@@ -11,14 +11,14 @@
 //! file, looks at the user first, and goes on from what is there. State decides, never a status code. A user that cannot
 //! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
 
-use crate::case::{Case, Decision, Progress, note};
+use crate::case::{Case, Decision, Progress, Work, note};
 use crate::compare::{current_of, same};
 use crate::finish::{is_invalid_number, retry_delay};
 use crate::lease::Lease;
 use crate::refusals::Call;
 use crate::{Error, Hands, Worker};
 use broker::Delivery;
-use contract::{Code, Disposition, EntryState, Order, Subject, Target, context};
+use contract::{Code, Disposition, EntryState, Order, Subject, Target, TokenStep, context};
 use graph::Ask;
 use ledger::{Claim, Finish, NewIntent};
 use std::time::Duration;
@@ -56,7 +56,13 @@ impl Worker {
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
         self.move_users(together, &mut lease).await?;
         for claim in alone {
-            self.move_users(vec![claim], &mut lease).await?;
+            // Its turn may come late: it gets a lease of its own first, or it is no longer ours.
+            let mut lease = Lease::new(Instant::now(), &self.settings);
+            let held = [(claim.ordinal, claim.epoch)];
+            let ours = self.ledger.renew(self.assignment.run, &held, self.settings.lease).await?;
+            if ours.contains(&claim.ordinal) {
+                self.move_users(vec![claim], &mut lease).await?;
+            }
         }
 
         // Ack last. What was not claimed is settled, held by another, or not due: it needs no second delivery.
@@ -73,9 +79,9 @@ impl Worker {
         if claims.is_empty() {
             return Ok(());
         }
-        let mut finishes = Vec::new();
-        let cases = self.open_records(claims, &mut finishes)?;
-        let mut writing = self.observe_and_plan(cases, &mut finishes).await?;
+        let mut ends = Ends::default();
+        let cases = self.open_records(claims, &mut ends)?;
+        let mut writing = self.observe_and_plan(cases, &mut ends).await?;
         crash_point("worker.planned");
 
         if let Hands::Migrate(writer) = &self.hands
@@ -84,31 +90,32 @@ impl Worker {
             // A hold would age the observation: wait it out first, and look again if it took long.
             if let Some(hold) = self.hold_beyond(lease.not_after()).await {
                 for case in std::mem::take(&mut writing) {
-                    finishes.push(self.snooze(case, hold, false)?);
+                    ends.finishes.push(self.snooze(case, hold, false)?);
                 }
             }
             if writing.iter().any(|c| c.observed_at.elapsed() > OBSERVATION_AGE) {
-                writing = self.observe_and_plan(writing, &mut finishes).await?;
+                writing = self.observe_and_plan(writing, &mut ends).await?;
             }
             self.renew(lease, &mut writing).await?;
             let mut writing = self.file_intents(writing).await?;
             crash_point("worker.intents-filed");
-            self.execute(writer, &mut writing, lease).await?;
+            let stop = self.execute(writer, &mut writing, lease).await?;
+            ends.stop = ends.stop.or(stop);
             self.read_back(writer, &mut writing).await;
             for case in writing {
-                finishes.push(self.end_of_work(case)?);
+                ends.finishes.push(self.end_of_work(case)?);
             }
         } else {
             for case in writing {
-                finishes.push(self.settle(case, EntryState::Planned)?);
+                ends.finishes.push(self.settle(case, EntryState::Planned)?);
             }
         }
 
         // 7. Settle. A stale epoch touches nothing: another worker has that user now.
         crash_point("worker.before-finish");
-        self.ledger.finish(self.assignment.run, &finishes).await?;
+        self.ledger.finish(self.assignment.run, &ends.finishes).await?;
         crash_point("worker.finished");
-        Ok(())
+        ends.stop.map_or(Ok(()), Err)
     }
 
     /// Waits until writes are not held; answers what is left of a hold that outlasts the deadline.
@@ -123,18 +130,18 @@ impl Worker {
     }
 
     /// Opens the sealed records; a user whose record cannot be opened, or who crashed us too often, is parked.
-    fn open_records(&self, claims: Vec<Claim>, finishes: &mut Vec<Finish>) -> Result<Vec<Case>, Error> {
+    fn open_records(&self, claims: Vec<Claim>, ends: &mut Ends) -> Result<Vec<Case>, Error> {
         let mut cases = Vec::with_capacity(claims.len());
         for claim in claims {
             if claim.crashes >= PARK_AFTER {
-                finishes.push(self.park_unread(&claim, Code::CrashLoop)?);
+                ends.finishes.push(self.park_unread(&claim, Code::CrashLoop)?);
                 continue;
             }
             match Case::open(&claim, &self.assignment, &self.sealer, &self.keys) {
                 Ok(case) => cases.push(case),
                 Err(error) => {
                     tracing::warn!(user = %claim.user_key, %error, "a record cannot be opened; the user is parked");
-                    finishes.push(self.park_unread(&claim, Code::RecordUnreadable)?);
+                    ends.finishes.push(self.park_unread(&claim, Code::RecordUnreadable)?);
                 }
             }
         }
@@ -142,11 +149,7 @@ impl Worker {
     }
 
     /// Steps 2 and 3: observes and plans. Answers the users with something to write; the others get their end.
-    async fn observe_and_plan(
-        &self,
-        cases: Vec<Case>,
-        finishes: &mut Vec<Finish>,
-    ) -> Result<Vec<Case>, Error> {
+    async fn observe_and_plan(&self, cases: Vec<Case>, ends: &mut Ends) -> Result<Vec<Case>, Error> {
         let policy = &self.assignment.policy;
         let asks: Vec<Ask> = cases
             .iter()
@@ -167,39 +170,52 @@ impl Worker {
             match methods {
                 Ok(methods) => case.methods = methods,
                 Err(error) => {
-                    finishes.push(self.unobserved(case, error)?);
+                    self.unobserved(case, error, ends)?;
                     continue;
                 }
             }
             if let Err(error) = self.refresh_inventory(&mut case).await {
-                finishes.push(self.unobserved(case, error)?);
+                self.unobserved(case, error, ends)?;
                 continue;
             }
             match case.decide(&self.assignment, &self.settings, &self.keys) {
-                Decision::Wait(after) => finishes.push(self.snooze(case, after, false)?),
-                Decision::Settle(state) => finishes.push(self.settle(case, state)?),
+                Decision::Wait(after) => ends.finishes.push(self.snooze(case, after, false)?),
+                Decision::Settle(state) => ends.finishes.push(self.settle(case, state)?),
                 Decision::Write => writing.push(case),
             }
         }
         Ok(writing)
     }
 
-    /// A user that could not be looked at.
-    fn unobserved(&self, mut case: Case, error: graph::Error) -> Result<Finish, Error> {
-        if matches!(error, graph::Error::Forbidden { .. }) {
-            self.refusals.forbidden(Call::Read)?;
+    /// A user that could not be looked at. What ends the run ends it after the group: this user just goes back.
+    fn unobserved(&self, mut case: Case, error: graph::Error, ends: &mut Ends) -> Result<(), Error> {
+        if matches!(error, graph::Error::Forbidden { .. })
+            && let Err(stop) = self.refusals.forbidden(Call::Read)
+        {
+            ends.stop.get_or_insert(stop);
+            ends.finishes.push(self.snooze(case, Duration::ZERO, false)?);
+            return Ok(());
         }
-        let code = match error.disposition() {
-            Disposition::Stop => return Err(Error::Graph(error)),
-            Disposition::Park { code } => code,
-            Disposition::Snooze { after } => return self.snooze(case, after, false),
+        // Only an answer about this user is an attempt at it. That Graph cannot be reached says nothing of anybody.
+        let answered = matches!(error, graph::Error::Server { .. });
+        let finish = match error.disposition() {
+            Disposition::Stop => {
+                ends.stop.get_or_insert(Error::Graph(error));
+                self.snooze(case, Duration::ZERO, false)?
+            }
+            Disposition::Park { code } => {
+                case.notes.push(note(code, Subject::User));
+                self.settle(case, EntryState::Parked)?
+            }
+            Disposition::Snooze { after } => self.snooze(case, after, false)?,
             Disposition::Retry => {
-                let delay = retry_delay(case.claim.attempts + 1);
-                return self.snooze(case, delay, true);
+                tracing::warn!(user = %case.claim.user_key, %error, "a user could not be looked at; it is tried again");
+                let delay = retry_delay(case.claim.snoozes + 1);
+                self.snooze(case, delay, answered)?
             }
         };
-        case.notes.push(note(code, Subject::User));
-        self.settle(case, EntryState::Parked)
+        ends.finishes.push(finish);
+        Ok(())
     }
 
     /// Tokens that this run has begun with are looked up again: the run's inventory was read before.
@@ -262,8 +278,10 @@ impl Worker {
             .collect();
         let seen = writer.reader().observe(&asks).await;
         for (i, methods) in doubtful.into_iter().zip(seen) {
-            let Ok(methods) = methods else { continue };
             let Some(case) = cases.get_mut(i) else { continue };
+            case.gone |= matches!(methods, Err(graph::Error::NotFound));
+            let Ok(methods) = methods else { continue };
+            let waited_before = case.another_attempt;
             for work in &mut case.work {
                 let now = current_of(&methods, &work.change);
                 let is = |value: &Option<String>| same(work.change.method, now.as_deref(), value.as_deref());
@@ -277,7 +295,7 @@ impl Worker {
                         Progress::Failed
                     }
                     Progress::Refused { status, code } => {
-                        sort_refusal(*status, code, work.change.method, now.is_some())
+                        sort_refusal(*status, code, work, now.is_some(), waited_before)
                     }
                     other @ (Progress::Ready
                     | Progress::Created
@@ -291,17 +309,28 @@ impl Worker {
     }
 }
 
-/// What a refusal means when our value is not there. A conflict, and a refused creation where we saw nothing, may be our
-/// own write that Graph does not show yet: those wait. A wrong code of a token is tried again with the next one.
-fn sort_refusal(status: u16, code: &str, method: Target, is_there: bool) -> Progress {
-    let number_is_bad = is_invalid_number(code);
+/// What a refusal means when the user is there and our value is not. A conflict, and a refused creation where we saw
+/// nothing, may be our own write that Graph does not show yet: those wait, once. A wrong code of a token is tried again
+/// with the next one, a default with the methods as they are then, and so is what hung on a method that is gone.
+fn sort_refusal(status: u16, code: &str, work: &Work, is_there: bool, waited_before: bool) -> Progress {
     let refused = Progress::Refused { status, code: code.to_owned() };
+    let needs_a_code = work.token.as_ref().is_some_and(|t| t.step != TokenStep::Create);
     match status {
-        403 | 404 => refused,
+        403 => refused,
+        404 => Progress::Failed,
         409 => Progress::Doubt { answered: false },
-        _ if number_is_bad => refused,
-        _ if method == Target::HardwareOath && is_there => Progress::Failed,
-        _ if method != Target::Default && !is_there => Progress::Doubt { answered: false },
+        _ if is_invalid_number(code) => refused,
+        _ if needs_a_code || work.change.method == Target::Default => Progress::Failed,
+        _ if !is_there && !waited_before => Progress::Doubt { answered: false },
         _ => refused,
     }
+}
+
+/// What a group comes to.
+#[derive(Default)]
+struct Ends {
+    /// The end of each claim.
+    finishes: Vec<Finish>,
+    /// What ends the run, once the group is settled.
+    stop: Option<Error>,
 }

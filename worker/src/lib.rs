@@ -32,6 +32,8 @@ const GROUP: usize = 20;
 const WRITES_PER_USER: f64 = 1.5;
 /// Seconds of quota that groups in flight may hold: an observation must not grow old while it waits for its turn.
 const IN_FLIGHT_S: f64 = 6.0;
+/// Seconds of quota that one group may take: two groups in flight keep an observation below its half minute.
+const FRESH_S: f64 = 12.0;
 /// Bounds of the groups in flight.
 const GROUPS: (usize, usize) = (2, 16);
 
@@ -102,8 +104,8 @@ pub struct Assignment {
     pub policy: Policy,
     /// Users carry a reviewed plan, and nothing else may be done to them.
     pub reviewed: bool,
-    /// Something of this run has succeeded before, so a 403 is about one user.
-    pub has_succeeded: bool,
+    /// Methods that were written in this run before (`Ledger::proven`): a 403 there is about one user.
+    pub proven: Vec<String>,
 }
 
 /// A worker.
@@ -134,7 +136,7 @@ impl Worker {
         assignment: Assignment,
         owner: String,
     ) -> Self {
-        let refusals = Refusals::new(assignment.has_succeeded);
+        let refusals = Refusals::new(&refusals::Call::proven_by(&assignment.proven));
         Self { ledger, orders, hands, pace, sealer, keys, settings, assignment, owner, refusals }
     }
 
@@ -156,7 +158,7 @@ impl Worker {
                 biased;
                 () = shutdown.requested() => break,
                 Some(joined) = groups.join_next(), if !groups.is_empty() => note_failure(Some(joined), &mut failed),
-                received = self.orders.receive(GROUP) => match received {
+                received = self.orders.receive(self.group()) => match received {
                     Ok(deliveries) => {
                         let worker = Arc::clone(&self);
                         groups.spawn(async move { worker.handle(deliveries).await });
@@ -174,6 +176,12 @@ impl Worker {
     /// How the bucket of writes stands.
     fn writes(&self) -> graph::BucketStatus {
         self.pace.of(graph::Bucket::Writes)
+    }
+
+    /// Users of the next group: no more than the learned rate of writes serves while the look at them is fresh.
+    fn group(&self) -> usize {
+        let users = self.writes().rate_per_s * FRESH_S / WRITES_PER_USER;
+        (users.min(GROUP as f64) as usize).max(1)
     }
 
     /// As many as the learned rate of writes can serve soon.

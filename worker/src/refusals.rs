@@ -19,6 +19,17 @@ pub(crate) enum Call {
 }
 
 impl Call {
+    /// The kinds that writes of these methods (the words of slots) prove.
+    pub(crate) fn proven_by(methods: &[String]) -> Vec<Self> {
+        let kind = |word: &String| match word.as_str() {
+            "mobile" | "alternateMobile" | "office" => Some(Self::Phone),
+            "hardwareOath" => Some(Self::Token),
+            "default" => Some(Self::Default),
+            _ => None,
+        };
+        methods.iter().filter_map(kind).collect()
+    }
+
     fn what(self) -> &'static str {
         match self {
             Self::Read => "read users' authentication methods",
@@ -40,26 +51,35 @@ impl Call {
 /// What has been allowed and refused so far.
 pub(crate) struct Refusals {
     allowed: [AtomicBool; 4],
-    streak: AtomicU32,
+    /// Users in a row, by kind: that reads go well says nothing about writes.
+    streak: [AtomicU32; 4],
 }
 
 impl Refusals {
-    pub(crate) fn new(has_succeeded: bool) -> Self {
-        Self { allowed: std::array::from_fn(|_| AtomicBool::new(has_succeeded)), streak: AtomicU32::new(0) }
+    /// Begun with what has succeeded in this run before this process.
+    pub(crate) fn new(proven: &[Call]) -> Self {
+        let refusals = Self {
+            allowed: std::array::from_fn(|_| AtomicBool::new(false)),
+            streak: std::array::from_fn(|_| AtomicU32::new(0)),
+        };
+        for call in proven {
+            refusals.allowed(*call);
+        }
+        refusals
     }
 
     /// A call of this kind succeeded.
     pub(crate) fn allowed(&self, call: Call) {
         self.allowed[call as usize].store(true, Ordering::Relaxed);
-        self.streak.store(0, Ordering::Relaxed);
+        self.streak[call as usize].store(0, Ordering::Relaxed);
     }
 
-    /// A call of this kind was forbidden. Ask only after the successes of the same bundle were noted.
+    /// A user was forbidden a call of this kind; tell it once a user. Ask only after the successes of the same bundle were noted.
     pub(crate) fn forbidden(&self, call: Call) -> Result<(), Error> {
         if !self.allowed[call as usize].load(Ordering::Relaxed) {
             return Err(Error::PermissionMissing { what: call.what(), permission: call.permission() });
         }
-        let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
+        let streak = self.streak[call as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if streak >= STREAK { Err(Error::ForbiddenStreak(streak)) } else { Ok(()) }
     }
 }
@@ -70,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_never_succeeded_ends_the_run_and_names_the_permission() {
-        let refusals = Refusals::new(false);
+        let refusals = Refusals::new(&[]);
         refusals.allowed(Call::Read);
         let error = refusals.forbidden(Call::Token).unwrap_err();
         assert!(error.to_string().contains("Policy.ReadWrite.AuthenticationMethod"));
@@ -78,7 +98,7 @@ mod tests {
 
     #[test]
     fn after_a_success_one_user_is_refused_and_twenty_in_a_row_end_the_run() {
-        let refusals = Refusals::new(false);
+        let refusals = Refusals::new(&[]);
         refusals.allowed(Call::Phone);
         for _ in 0..19 {
             refusals.forbidden(Call::Phone).unwrap();
@@ -86,5 +106,23 @@ mod tests {
         assert!(matches!(refusals.forbidden(Call::Phone), Err(Error::ForbiddenStreak(20))));
         refusals.allowed(Call::Phone);
         refusals.forbidden(Call::Phone).unwrap();
+    }
+
+    #[test]
+    fn reads_that_go_well_do_not_hide_a_permission_that_was_taken_away() {
+        let refusals = Refusals::new(&[Call::Phone]);
+        for _ in 0..19 {
+            refusals.allowed(Call::Read);
+            refusals.forbidden(Call::Phone).unwrap();
+        }
+        refusals.allowed(Call::Read);
+        assert!(refusals.forbidden(Call::Phone).is_err());
+    }
+
+    #[test]
+    fn what_succeeded_before_this_process_counts_and_nothing_else() {
+        let refusals = Refusals::new(&[Call::Phone]);
+        refusals.forbidden(Call::Phone).unwrap();
+        assert!(refusals.forbidden(Call::Token).is_err());
     }
 }

@@ -232,10 +232,6 @@ impl Engine {
         shutdown: &Shutdown,
     ) -> anyhow::Result<Released> {
         let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new(QUEUE));
-        let counts = self.ledger.counts(run.id).await?;
-        let has_succeeded = counts.iter().any(|(state, n)| {
-            *n > 0 && matches!(state, contract::EntryState::Applied | contract::EntryState::Planned)
-        });
         let worker = Arc::new(Worker::new(
             Arc::clone(&self.ledger),
             Arc::clone(&orders),
@@ -249,7 +245,7 @@ impl Engine {
                 snapshot: run.spec.snapshot.clone(),
                 policy: self.config.policy.clone(),
                 reviewed: run.spec.plan_hash.is_some(),
-                has_succeeded,
+                proven: self.ledger.proven(run.id).await?,
             },
             format!("pid-{}", std::process::id()),
         ));
@@ -299,10 +295,30 @@ pub(crate) struct Surveyed {
     survey: extractor::Survey,
 }
 
-/// Looks through the selected datafile, if one is named. It comes before a ledger is opened or made, so that a file that
+impl Surveyed {
+    /// The snapshot that it makes.
+    pub(crate) fn id(&self) -> SnapshotId {
+        self.survey.id()
+    }
+}
+
+/// Looks through the selected datafile, if one is named; without one the ledger must know the last. It comes before a ledger is opened or made, so that a file that
 /// cannot be read leaves nothing behind.
-pub(crate) async fn survey(selection: &Selection, notices: &Notices) -> anyhow::Result<Option<Surveyed>> {
-    let Some(datafile) = selection.datafile.clone() else { return Ok(None) };
+pub(crate) async fn survey(
+    selection: &Selection,
+    config: &Config,
+    notices: &Notices,
+) -> anyhow::Result<Option<Surveyed>> {
+    let Some(datafile) = selection.datafile.clone() else {
+        let ledger = config.ledger_path()?;
+        if ledger.exists() {
+            return Ok(None);
+        }
+        bail!(Usage(format!(
+            "nothing was selected, and there is no ledger at {} that knows an earlier datafile: name one with --datafile FILE",
+            ledger.display()
+        )));
+    };
     let source = Source {
         datafile,
         devices: selection.side.devices.clone(),

@@ -26,6 +26,8 @@ pub(crate) struct Header {
     pub(crate) rules_version: u32,
     /// Where not so, users that did not change since they were last applied have no line of their own content.
     pub(crate) include_unchanged: bool,
+    /// Lines that follow; fewer or more mean that the file is damaged.
+    pub(crate) users: u64,
 }
 
 /// A line of a user.
@@ -62,17 +64,26 @@ impl PlanFile {
             }
             digest.update(&buffer[..read]);
         }
+        let mut lines = BufReader::new(File::open(path)?);
         let mut first = String::new();
-        BufReader::new(File::open(path)?)
-            .take(1 << 16)
-            .read_line(&mut first)
-            .map_err(|_| unusable("is not a saved plan"))?;
+        (&mut lines).take(1 << 16).read_line(&mut first).map_err(|_| unusable("is not a saved plan"))?;
         let header: Header = serde_json::from_str(&first).map_err(|_| unusable("is not a saved plan"))?;
         if header.mfa_migrate_plan != VERSION {
             bail!(unusable(&format!(
                 "is of version {}, this build knows version {VERSION}",
                 header.mfa_migrate_plan
             )));
+        }
+        // Every line is read before anything is made: a damaged plan is refused as a whole.
+        let mut users: u64 = 0;
+        for line in lines.lines() {
+            users += 1;
+            if !line.is_ok_and(|l| serde_json::from_str::<SavedLine>(&l).is_ok()) {
+                bail!(unusable(&format!("is damaged at line {}", users + 1)));
+            }
+        }
+        if users != header.users {
+            bail!(unusable(&format!("is damaged: it has {users} users and was saved with {}", header.users)));
         }
         Ok(Self { path: path.to_owned(), header, hash: hex::encode(digest.finish()) })
     }

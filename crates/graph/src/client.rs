@@ -7,7 +7,9 @@ use crate::pace::{Bucket, Grant, Pace};
 use crate::wire::{error_code, retry_after};
 use crate::{Config, Error};
 use azure_core::http::HttpClient;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -40,11 +42,14 @@ impl Version {
     }
 }
 
+/// Makes the body of a call; once for each time that it is sent.
+pub(crate) type Body = Box<dyn Fn() -> Result<Vec<u8>, Error> + Send + Sync>;
+
 /// A call to be made.
 pub(crate) struct Call {
     pub(crate) url: Url,
-    /// A body makes it a POST.
-    pub(crate) body: Option<Vec<u8>>,
+    /// A body makes it a POST. It is made when the quota is at hand: what it holds may depend on the time.
+    pub(crate) body: Option<Body>,
     /// Whether it needs `ConsistencyLevel: eventual`.
     pub(crate) eventual: bool,
     pub(crate) bucket: Bucket,
@@ -149,8 +154,8 @@ impl Client {
     }
 
     async fn send_as(&self, call: &Call, bearer: &str) -> Result<Reply, Failure> {
-        let request = self.request(call, bearer).map_err(Failure::NoToken)?;
         let grant = self.pace.acquire(call.bucket, call.n, call.not_after).await.map_err(Failure::Held)?;
+        let request = self.request(call, bearer).map_err(Failure::NoToken)?;
         self.count(call);
         let answer = match request.send().await {
             Ok(answer) => answer,
@@ -198,7 +203,7 @@ impl Client {
             None => http.get(url).headers(headers),
             Some(body) => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                http.post(url).headers(headers).body(body.clone())
+                http.post(url).headers(headers).body(body()?)
             }
         })
     }

@@ -29,5 +29,5 @@ pub use error::Error;
 pub use pace::{Bucket, BucketStatus, Counts, Grant as Quota, Held, Pace, Verdict};
 pub use reader::{Ask, DirectoryUser, Grant, GrantTo, MethodsPolicy, Reader};
 pub use wire::Page;
-pub use write_call::WriteCall;
+pub use write_call::{CodeNow, WriteCall};
 pub use writer::{WriteItem, Writer};

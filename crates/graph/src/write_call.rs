@@ -7,9 +7,21 @@ use crate::client::Version;
 use crate::wire::encode;
 use contract::{DefaultMethod, EntraId, Secret, Target};
 use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Makes a token's code when it is needed. Two of them are never equal: nothing compares codes.
+#[derive(Clone)]
+pub struct CodeNow(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl CodeNow {
+    /// From a function of the clock.
+    pub fn new(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
 
 /// One write.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum WriteCall {
     /// Registers a number that is not there; 201.
     CreatePhone {
@@ -57,8 +69,8 @@ pub enum WriteCall {
         user: EntraId,
         /// The method on the user.
         method_id: String,
-        /// The code of now.
-        code: String,
+        /// Makes the code of the moment of sending: one made earlier could be out of date by then.
+        code: CodeNow,
     },
     /// Assigns a token of the inventory and proves it; 204.
     AssignToken {
@@ -66,8 +78,8 @@ pub enum WriteCall {
         user: EntraId,
         /// The device in the inventory.
         device_id: String,
-        /// The code of now.
-        code: String,
+        /// Makes the code of the moment of sending: one made earlier could be out of date by then.
+        code: CodeNow,
     },
     /// Takes a token from the user; it returns to the inventory; 204.
     UnassignToken {
@@ -152,10 +164,10 @@ impl WriteCall {
             }
             Self::ActivateToken { user, method_id, code } => {
                 let path = format!("hardwareOathMethods/{}/activate", encode(method_id));
-                ("POST", of_user(user, &path), Some(json!({ "verificationCode": code })))
+                ("POST", of_user(user, &path), Some(json!({ "verificationCode": (code.0)() })))
             }
             Self::AssignToken { user, device_id, code } => {
-                let body = json!({ "verificationCode": code, "device": { "id": device_id } });
+                let body = json!({ "verificationCode": (code.0)(), "device": { "id": device_id } });
                 ("POST", of_user(user, "hardwareOathMethods/assignAndActivate"), Some(body))
             }
             Self::UnassignToken { user, method_id } => {

@@ -5,7 +5,7 @@
 
 use crate::answer::Answer;
 use crate::bundle::{self, Item, ItemReply};
-use crate::client::{Call, Client, Failure, Version};
+use crate::client::{Body, Call, Client, Failure, Version};
 use crate::pace::{Bucket, Counts, Pace, Verdict};
 use crate::reader::Reader;
 use crate::wire::{error_code, error_code_of};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A write in a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WriteItem {
     /// The write.
     pub call: WriteCall,
@@ -51,11 +51,11 @@ impl Writer {
     /// its own quota first; if it cannot be had before `not_after`, nothing is sent.
     pub async fn write(&self, items: &[WriteItem], not_after: Instant) -> Vec<Answer> {
         let all = |answer: Answer| vec![answer; items.len()];
-        let Some((version, requests)) = requests(items) else {
+        let Some((version, _)) = requests(items) else {
             return all(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
         };
         let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let call = match self.call(version, &requests, n, not_after) {
+        let call = match self.call(version, items, n, not_after) {
             Ok(call) => call,
             Err(_) => return all(Answer::NotSent { held_until: None }),
         };
@@ -81,6 +81,12 @@ impl Writer {
                 pace.settled(reply.grant, &Verdict { accepted: 0, rejected: n, retry_after, scope });
                 all(Answer::Throttled)
             }
+            // The documentation also speaks of a throttled bundle that fails as a whole with 424: then nobody knows what
+            // of it was done.
+            424 => {
+                pace.settled(reply.grant, &Verdict { accepted: n, ..Verdict::default() });
+                all(Answer::Doubt { status: Some(424) })
+            }
             status => {
                 pace.settled(reply.grant, &Verdict { accepted: n, ..Verdict::default() });
                 all(unsuccessful(status, error_code(&reply.body)))
@@ -88,10 +94,14 @@ impl Writer {
         }
     }
 
-    fn call(&self, version: Version, items: &[Item], n: u32, not_after: Instant) -> Result<Call, Error> {
+    fn call(&self, version: Version, items: &[WriteItem], n: u32, not_after: Instant) -> Result<Call, Error> {
         let url = self.client.url(version, "$batch")?;
-        let body = Some(bundle::encode(items)?);
-        Ok(Call { url, body, eventual: false, bucket: Bucket::Writes, n, not_after })
+        let items = items.to_vec();
+        let body: Body = Box::new(move || {
+            let requests = requests(&items).map(|(_, requests)| requests).unwrap_or_default();
+            bundle::encode(&requests)
+        });
+        Ok(Call { url, body: Some(body), eventual: false, bucket: Bucket::Writes, n, not_after })
     }
 }
 
@@ -136,10 +146,12 @@ fn answer(call: &WriteCall, reply: Option<ItemReply>) -> Answer {
 
 fn unsuccessful(status: u16, code: String) -> Answer {
     match status {
+        // Nobody signed in, so nothing was applied: a new token, not another value, is what it takes.
+        401 => Answer::NotSent { held_until: None },
         424 => Answer::DependencyFailed,
         429 => Answer::Throttled,
         // Statuses below 400 that are no success say nothing about what was done; 408 is a time-out.
-        0..400 | 408 | 500.. => Answer::Doubt { status: Some(status) },
+        ..=399 | 408 | 500.. => Answer::Doubt { status: Some(status) },
         _ => Answer::Refused { status, code },
     }
 }

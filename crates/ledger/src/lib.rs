@@ -166,6 +166,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Counts of entries by state, from the rows.
     async fn counts(&self, run: RunId) -> Result<Counts, Error>;
 
+    /// The methods (`mobile`, `hardwareOath`, …) that some write of the run was applied to.
+    async fn proven(&self, run: RunId) -> Result<Vec<String>, Error>;
+
     /// Counts of users by code word, from the rows.
     async fn code_counts(&self, run: RunId) -> Result<Vec<(String, u64)>, Error>;
 

@@ -228,8 +228,8 @@ pub struct Claim {
     pub crashes: u32,
     /// Snoozes so far.
     pub snoozes: u32,
-    /// Seconds since the entry was first claimed.
-    pub since_first_claim: Duration,
+    /// How long it was snoozed in all, by what was asked for; time in which no process ran does not count.
+    pub snoozed: Duration,
     /// Intents of this user that bear on the future: those of this run, and those of any run without an outcome.
     pub intents: Vec<Intent>,
     /// Pre-images of this user that stand.

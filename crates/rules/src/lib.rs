@@ -33,7 +33,7 @@ pub use number::{Extension, Normalised, normalise, same_number};
 pub use plan::plan;
 pub use progress::{Progress, progress};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
-pub use token::{reads_tokens, secret_fingerprint, serials};
+pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;
 
 /// Version of these rules. Part of the applied fingerprint (U5): raising it makes every user be looked at again.

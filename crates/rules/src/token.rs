@@ -35,10 +35,24 @@ pub(crate) fn fingerprint(secret: &[u8], keys: &FingerprintKey) -> Fingerprint {
     keys.of(SECRET_DOMAIN, secret)
 }
 
-/// The fingerprint under which the history knows a secret that was written, from its canonical base32; nothing for
-/// what is no base32.
-pub fn secret_fingerprint(base32: &contract::Secret, keys: &FingerprintKey) -> Option<Fingerprint> {
-    secret::decode(base32.expose()).map(|bytes| fingerprint(&bytes, keys))
+/// The serials that a plan of this record may write, each with the fingerprint of its secret: what the history keeps
+/// once such a token is in place.
+pub fn written_secrets(
+    record: &Record,
+    policy: &Policy,
+    keys: &FingerprintKey,
+) -> Vec<(String, Fingerprint)> {
+    let mut found = Vec::new();
+    let serial = record.oath_token.as_ref().and_then(|token| token.serial.as_deref());
+    if let (Some(serial), Some(bytes)) = (serial, readable_secret(record, policy)) {
+        found.push((serial.trim().to_owned(), fingerprint(&bytes, keys)));
+    }
+    if policy.covers(Method::MobileApp) && policy.app_codes == AppCodes::HardwareOath {
+        let secrets =
+            record.devices.iter().filter_map(|d| secret::read(d.oath_secret.as_ref()?.expose()).ok());
+        found.extend(secrets.map(|bytes| fingerprint(&bytes, keys)).map(|fp| (app_serial(fp), fp)));
+    }
+    found
 }
 
 /// Serial of the token that keeps an app's codes (M8): `MFAS-` and twelve upper-case hex characters.

@@ -52,13 +52,13 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     ] {
         say(&format!("{n}. {what}"));
         let notices = Notices::new(kind.as_str());
-        let manifest = engine.snapshot(engine::survey(&selection, &notices).await?).await?;
+        let manifest = engine.snapshot(engine::survey(&selection, &config, &notices).await?).await?;
         super::migrate::write_rejects(&engine, &manifest, &selection, &notices).await?;
         let spec = engine.spec(kind, &manifest.id, None, false)?;
         let done = engine.work(&spec, None, &notices, &shutdown).await?;
         say(&format!("   {}", lines::counts(done.counts())));
         if kind == RunKind::Rehearse {
-            super::rehearse::save(&engine, &done.run, &file("plan.ndjson"), false).await?;
+            super::rehearse::save(&engine, &done, &file("plan.ndjson"), false).await?;
         }
         if matches!(done.released, Released::Stopped(_)) {
             say("stopped before the end");

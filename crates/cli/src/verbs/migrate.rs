@@ -18,7 +18,11 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("migrate");
-    let surveyed = engine::survey(&verb.selection, &notices).await?;
+    let surveyed = engine::survey(&verb.selection, config, &notices).await?;
+    if let Some(plan) = &plan {
+        let snapshot = surveyed.as_ref().map_or_else(|| plan.header.snapshot.clone(), engine::Surveyed::id);
+        plan.must_fit(&snapshot, &rules::policy_hash(&config.policy))?;
+    }
     let engine = Engine::open(config).await?;
     let manifest = match (&plan, &verb.selection.datafile) {
         (Some(plan), None) => engine.filed(&plan.header.snapshot).await?,
@@ -28,9 +32,6 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
         verb.include_unchanged || plan.as_ref().is_some_and(|p| p.header.include_unchanged);
     let hash = plan.as_ref().map(|p| p.hash.clone());
     let spec = engine.spec(RunKind::Migrate, &manifest.id, hash, include_unchanged)?;
-    if let Some(plan) = &plan {
-        plan.must_fit(&manifest.id, &spec.policy_hash)?;
-    }
     write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let finished = engine.work(&spec, plan.as_ref(), &notices, &shutdown).await?;
     if json {

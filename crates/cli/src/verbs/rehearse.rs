@@ -20,7 +20,7 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("rehearse");
-    let surveyed = engine::survey(&verb.selection, &notices).await?;
+    let surveyed = engine::survey(&verb.selection, config, &notices).await?;
     let engine = Engine::open(config).await?;
     let manifest = engine.snapshot(surveyed).await?;
     super::migrate::write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
         return Ok(Exit::Stopped);
     }
     if let Some(path) = &verb.out {
-        save(&engine, &finished.run, path, verb.include_unchanged).await?;
+        save(&engine, &finished, path, verb.include_unchanged).await?;
     }
     if json {
         print_lines(&engine, &finished.run).await?;
@@ -63,16 +63,18 @@ async fn print_lines(engine: &Engine, run: &Run) -> anyhow::Result<()> {
 /// Saves a run's plans for `migrate --plan`.
 pub(crate) async fn save(
     engine: &Engine,
-    run: &Run,
+    finished: &Finished,
     path: &Path,
     include_unchanged: bool,
 ) -> anyhow::Result<()> {
+    let run = &finished.run;
     let header = Header {
         mfa_migrate_plan: plan_file::VERSION,
         snapshot: run.spec.snapshot.clone(),
         policy_hash: run.spec.policy_hash.clone(),
         rules_version: rules::RULES_VERSION,
         include_unchanged,
+        users: finished.counts().values().sum(),
     };
     let mut out = BufWriter::new(plan_file::create(path, &header)?);
     lines::for_each(engine, run.id, |entry| {

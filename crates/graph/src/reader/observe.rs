@@ -157,9 +157,10 @@ impl Reader {
             .collect();
         let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let url = self.client.url(Version::Beta, "$batch")?;
+        let sent = items.len();
         let call = Call {
             url,
-            body: Some(bundle::encode(&items)?),
+            body: Some(Box::new(move || bundle::encode(&items))),
             eventual: false,
             bucket: Bucket::Reads,
             n,
@@ -173,7 +174,7 @@ impl Reader {
         };
         match reply.status {
             200 => {
-                let replies = bundle::decode(&reply.body, items.len())?;
+                let replies = bundle::decode(&reply.body, sent)?;
                 pace.settled(reply.grant, &bundle::verdict(&replies));
                 Ok(replies)
             }

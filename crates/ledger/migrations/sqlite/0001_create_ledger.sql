@@ -134,7 +134,7 @@ CREATE TABLE entry (
     lease_until      INTEGER,
     not_before       INTEGER,
     released_at      INTEGER,
-    first_claimed_at INTEGER,
+    snoozed_ms       INTEGER NOT NULL DEFAULT 0,
     settled_at       INTEGER,
     attempts         INTEGER NOT NULL DEFAULT 0,
     crashes          INTEGER NOT NULL DEFAULT 0,

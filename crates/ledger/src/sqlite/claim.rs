@@ -17,7 +17,6 @@ use std::time::Duration;
 const CLAIM: &str = "
     UPDATE entry SET state = 'claimed', epoch = epoch + 1, owner = ?3, holds = writing,
            lease_until = (SELECT now_ms FROM clock) + ?4,
-           first_claimed_at = coalesce(first_claimed_at, (SELECT now_ms FROM clock)),
            crashes = crashes + (cut_short AND EXISTS (SELECT 1 FROM intent i
                WHERE i.entra = entry.entra AND i.run = entry.run AND i.epoch = entry.epoch AND i.outcome IS NULL)),
            attempts = attempts + (cut_short AND EXISTS (SELECT 1 FROM intent i
@@ -32,7 +31,7 @@ const CLAIM: &str = "
 
 const CLAIMED: &str = "
     SELECT e.ordinal, e.epoch, e.user_key, e.entra, e.content, e.guest, e.allowed, e.attempts, e.crashes, e.snoozes,
-           (SELECT now_ms FROM clock) - e.first_claimed_at AS since_first_claim, r.sealed AS record, v.sealed AS reviewed
+           e.snoozed_ms, r.sealed AS record, v.sealed AS reviewed
       FROM entry e
       JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
       LEFT JOIN reviewed v ON v.run = e.run AND v.ordinal = e.ordinal
@@ -71,7 +70,7 @@ pub(super) async fn claim(
             attempts: row.count("attempts")?,
             crashes: row.count("crashes")?,
             snoozes: row.count("snoozes")?,
-            since_first_claim: duration(row.value("since_first_claim")?),
+            snoozed: duration(row.value("snoozed_ms")?),
             intents: Vec::new(),
             pre_images: Vec::new(),
             ours: Vec::new(),

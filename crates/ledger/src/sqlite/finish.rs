@@ -36,7 +36,10 @@ pub(super) async fn finish(
         .into_iter()
         .filter(|row| held.claims.contains(&(row.ordinal, row.epoch)) && seen.insert(row.ordinal))
         .collect();
-    record_outcomes(db, run, &rows).await?;
+    // A run that only reads holds nobody, so what it saw may be older than what a writer knows by now.
+    if held.writing {
+        record_outcomes(db, run, &rows).await?;
+    }
     if held.rollback {
         settle_pre_images(db, run, &rows).await?;
     }
@@ -196,7 +199,7 @@ async fn snooze(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Resul
                FROM json_each(?2))
          UPDATE entry SET state = 'waiting', owner = NULL, lease_until = NULL, released_at = NULL,
                 not_before = (SELECT now_ms FROM clock) + j.after_ms, attempts = attempts + j.attempt,
-                snoozes = snoozes + 1
+                snoozes = snoozes + 1, snoozed_ms = snoozed_ms + j.after_ms
            FROM j
           WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND entry.epoch = j.epoch AND +entry.state = 'claimed'
             AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))",

@@ -24,6 +24,18 @@ pub(super) async fn counts(db: &mut SqliteConnection, run: RunId) -> Result<Coun
     Ok(counts)
 }
 
+/// The methods that some write of the run was applied to, by the word in front of the slot.
+pub(super) async fn proven(db: &mut SqliteConnection, run: RunId) -> Result<Vec<String>, Fault> {
+    let words = sqlx::query_scalar(
+        "SELECT DISTINCT substr(slot, 1, instr(slot || ':', ':') - 1) FROM intent
+          WHERE run = ?1 AND outcome = 'applied'",
+    )
+    .bind(run.0)
+    .fetch_all(db)
+    .await?;
+    Ok(words)
+}
+
 /// Combinations of words are few, users are many: the database groups, and the words are told apart here.
 pub(super) async fn code_counts(db: &mut SqliteConnection, run: RunId) -> Result<Vec<(String, u64)>, Fault> {
     let rows = sqlx::query(

@@ -314,6 +314,10 @@ impl Ledger for SqliteLedger {
         self.connections.read("counting users", move |db| Box::pin(look::counts(db, run))).await
     }
 
+    async fn proven(&self, run: RunId) -> Result<Vec<String>, Error> {
+        self.connections.read("reading what was applied", move |db| Box::pin(look::proven(db, run))).await
+    }
+
     async fn code_counts(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
         self.connections.read("counting codes", move |db| Box::pin(look::code_counts(db, run))).await
     }

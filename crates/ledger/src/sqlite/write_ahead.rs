@@ -21,11 +21,23 @@ pub(super) async fn file_intents(
     let fenced: BTreeSet<i64> =
         rows.iter().filter(|row| !held.contains(&(row.ordinal, row.epoch))).map(|row| row.ordinal).collect();
     let rows: Vec<_> = rows.into_iter().filter(|row| !fenced.contains(&row.ordinal)).collect();
+    forget_applied(db, &rows).await?;
     for page in rows.chunks(ROWS_A_STATEMENT) {
         file_pre_images(db, run, page).await?;
         file_page(db, run, page).await?;
     }
     Ok(rows.iter().map(|row| row.ordinal).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// What was last applied whole no longer stands once something else is begun (rule U5): a run that is stopped half-way
+/// must not leave a user who looks unchanged.
+async fn forget_applied(db: &mut SqliteConnection, rows: &[NewIntent]) -> Result<(), Fault> {
+    let users: BTreeSet<&str> = rows.iter().map(|row| row.user.0.as_str()).collect();
+    sqlx::query("DELETE FROM applied WHERE entra IN (SELECT value FROM json_each(?1))")
+        .bind(json(users))
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// The claims that still hold: the epoch, the user, and a writing run that is open.
