@@ -134,7 +134,7 @@ fn killed_at_random_moments() {
 #[test]
 fn a_graceful_stop_ends_with_four_and_the_same_command_goes_on() {
     let expected = Expected::dense(120);
-    let tenant = expected.tenant(&["--throttle", "writes=10/1"]);
+    let tenant = expected.tenant(&["--throttle", "writes=20/3"]);
     let site = Site::new(&tenant);
     let running = site.start(&["migrate", "--datafile", expected.datafile(), "--json"]);
     wait_for_effects(&tenant, 10);
@@ -152,7 +152,7 @@ fn a_graceful_stop_ends_with_four_and_the_same_command_goes_on() {
 #[test]
 fn a_second_writer_is_refused_and_looking_is_not() {
     let expected = Expected::dense(80);
-    let tenant = expected.tenant(&["--throttle", "writes=10/1"]);
+    let tenant = expected.tenant(&["--throttle", "writes=20/3"]);
     let site = Site::new(&tenant);
     let running = site.start(&["migrate", "--datafile", expected.datafile(), "--json"]);
     wait_for_effects(&tenant, 10);

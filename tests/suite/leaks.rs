@@ -216,3 +216,18 @@ fn errors_name_no_number_and_no_token() {
     let refused = site.run(&["inspect", broken.to_str().unwrap(), "--json", "--log", "trace"]);
     secrets.must_not_be_in_text(&refused.err, "a refusal");
 }
+
+#[test]
+#[should_panic(expected = "in some spacing")]
+fn a_number_in_another_spacing_is_found() {
+    let secrets = Secrets::of(&Expected::dense(60));
+    secrets.must_not_be_in_text("called (206) 555-0100 today", "a sentence");
+}
+
+#[test]
+#[should_panic(expected = "is in a file")]
+fn a_secret_among_bytes_is_found() {
+    let secrets = Secrets::of(&Expected::dense(60));
+    let secret = secrets.texts.iter().find(|text| text.len() == 32 && !text.contains('-')).unwrap().clone();
+    secrets.must_not_be_in_bytes(&[b"\x00\xff".as_slice(), secret.as_bytes(), b"\x00"].concat(), "a file");
+}
