@@ -22,9 +22,26 @@ fn word(reject: &Reject) -> String {
 }
 
 fn look(source: &Source) -> Seen {
-    let (mut rows, mut rejects) = (Vec::new(), Vec::new());
-    let inspection =
-        inspect(source, |row| rows.push(row.clone()), |reject| rejects.push(word(reject))).unwrap();
+    let (inspection, seen) =
+        inspect(source, Vec::new, |seen: &mut Vec<Result<RecordRow, Reject>>, one| match one {
+            crate::Seen::Accepted(row) => seen.push(Ok(row.clone())),
+            crate::Seen::Rejected(reject) => seen.push(Err(reject.clone())),
+        })
+        .unwrap();
+    let (mut rows, mut rejected) = (Vec::new(), Vec::new());
+    // Threads see lines in any order; rejects of side files come with the last and stand first when streamed.
+    let threads = seen.len() > 1;
+    for one in seen.into_iter().rev().flatten() {
+        match one {
+            Ok(row) => rows.push(row),
+            Err(reject) => rejected.push(reject),
+        }
+    }
+    if threads {
+        rows.sort_by_key(|row| row.ordinal);
+        rejected.sort_by_key(|reject| (reject.file.is_none(), reject.file.is_none().then_some(reject.line)));
+    }
+    let rejects: Vec<String> = rejected.iter().map(word).collect();
     let manifest = &inspection.manifest;
     assert_eq!(manifest.read, manifest.accepted + manifest.rejected);
     assert_eq!(manifest.accepted, rows.len() as u64);

@@ -55,21 +55,39 @@ impl Reader {
     /// The next record with its line.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, Error> {
         loop {
-            let (line, user) = match self.lines.next().map_err(Error::io(&self.path))? {
+            match self.line()? {
                 None => return Ok(None),
-                Some(Line::TooLong(line)) => (line, Err(("-", RejectCode::RecordTooLarge))),
-                Some(Line::Text(_, bytes)) if bytes.trim_ascii().is_empty() => continue,
-                Some(Line::Text(line, bytes)) => {
-                    (line, parse_line(bytes).map_err(|fault| ("-", fault.code())))
-                }
-            };
-            return Ok(Some(Entry { file: None, line, user }));
+                Some(line) if is_blank(line) => {}
+                Some(line) => return Ok(Some(entry(line))),
+            }
         }
+    }
+
+    /// The next line, whatever it holds.
+    pub(crate) fn line(&mut self) -> Result<Option<Line<'_>>, Error> {
+        self.lines.next().map_err(Error::io(&self.path))
     }
 
     pub(crate) fn finish(self) -> Sha256 {
         self.lines.finish()
     }
+}
+
+/// Blank lines are no records.
+pub(crate) fn is_blank(line: Line<'_>) -> bool {
+    match line {
+        Line::Text(_, bytes) => bytes.trim_ascii().is_empty(),
+        Line::TooLong(_) => false,
+    }
+}
+
+/// Parses a line that is a record.
+pub(crate) fn entry(line: Line<'_>) -> Entry {
+    let (line, user) = match line {
+        Line::TooLong(line) => (line, Err(("-", RejectCode::RecordTooLarge))),
+        Line::Text(line, bytes) => (line, parse_line(bytes).map_err(|fault| ("-", fault.code()))),
+    };
+    Entry { file: None, line, user }
 }
 
 fn open(path: &Path) -> Result<Lines<File>, Error> {

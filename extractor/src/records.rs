@@ -6,11 +6,13 @@
 use crate::device_rows::DeviceRows;
 use crate::digest::Sha256;
 use crate::seeds::{self, Seeds};
+use crate::usernames::Duplicates;
 use crate::wire::Entry;
 use crate::{Error, Format, Source, Survey, assemble, flat, ndjson, soap};
 use contract::{RecordRow, Reject, RejectCode, SnapshotManifest};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the second pass yields.
 #[derive(Debug)]
@@ -35,13 +37,70 @@ enum Reader {
 #[derive(Debug)]
 pub struct Records {
     reader: Option<Reader>,
-    seeds: Option<Seeds>,
+    judge: Judge,
     sides: VecDeque<Reject>,
     datafile: PathBuf,
     survey: Survey,
+    complete: bool,
+}
+
+/// Decides whether an entry goes on, and counts. Several of them may share the work; their counts add up.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    duplicates: Duplicates,
+    seeds: Option<Arc<Seeds>>,
     manifest: SnapshotManifest,
     seeds_joined: u64,
-    complete: bool,
+}
+
+impl Judge {
+    /// Judges the entry at this place among those read.
+    pub(crate) fn judge(&mut self, ordinal: i64, entry: Entry) -> Item {
+        self.manifest.read += 1;
+        let judged = entry.user.and_then(|user| {
+            self.manifest.unknown_keys += user.unknown_keys;
+            if user.claim().is_some_and(|name| self.duplicates.contains(name)) {
+                return Err(("username", RejectCode::DuplicateUsername));
+            }
+            assemble::record(user)
+        });
+        match judged {
+            Ok(mut record) => {
+                self.manifest.accepted += 1;
+                if self.seeds.as_ref().is_some_and(|seeds| seeds.join(&mut record)) {
+                    self.seeds_joined += 1;
+                }
+                Item::Accepted(Box::new(RecordRow { ordinal, record }))
+            }
+            Err((field, code)) => {
+                self.manifest.rejected += 1;
+                Item::Rejected(Reject { file: entry.file, line: entry.line, field: field.to_owned(), code })
+            }
+        }
+    }
+
+    /// One that judges alike and has counted nothing yet.
+    pub(crate) fn another(&self) -> Self {
+        let manifest = SnapshotManifest {
+            read: 0,
+            accepted: 0,
+            rejected: 0,
+            side_rejected: 0,
+            unknown_keys: 0,
+            ..self.manifest.clone()
+        };
+        Self { manifest, seeds_joined: 0, ..self.clone() }
+    }
+
+    /// Takes over what another one counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.manifest.read += other.manifest.read;
+        self.manifest.accepted += other.manifest.accepted;
+        self.manifest.rejected += other.manifest.rejected;
+        self.manifest.side_rejected += other.manifest.side_rejected;
+        self.manifest.unknown_keys += other.manifest.unknown_keys;
+        self.seeds_joined += other.seeds_joined;
+    }
 }
 
 /// Starts the second pass: loads the token seed file, indexes the devices file, opens the datafile.
@@ -89,12 +148,15 @@ pub fn records(source: &Source, survey: &Survey) -> Result<Records, Error> {
     };
     Ok(Records {
         reader: Some(reader),
-        seeds,
+        judge: Judge {
+            duplicates: survey.duplicates.clone(),
+            seeds: seeds.map(Arc::new),
+            manifest,
+            seeds_joined: 0,
+        },
         sides,
         datafile: path.clone(),
         survey: survey.clone(),
-        manifest,
-        seeds_joined: 0,
         complete: false,
     })
 }
@@ -106,7 +168,7 @@ fn same(surveyed: Option<Sha256>, now: Sha256, path: &std::path::Path) -> Result
 impl Records {
     /// The counts so far; of the whole source once [`Records::is_complete`].
     pub fn manifest(&self) -> &SnapshotManifest {
-        &self.manifest
+        &self.judge.manifest
     }
 
     /// Whether the source was read to its end and is the one that was surveyed. Until then nothing that came out of
@@ -117,12 +179,12 @@ impl Records {
 
     /// Accepted records whose token was completed from the token seed file.
     pub fn seeds_joined(&self) -> u64 {
-        self.seeds_joined
+        self.judge.seeds_joined
     }
 
     fn step(&mut self) -> Result<Option<Item>, Error> {
         if let Some(reject) = self.sides.pop_front() {
-            self.manifest.side_rejected += 1;
+            self.judge.manifest.side_rejected += 1;
             return Ok(Some(Item::SideRejected(reject)));
         }
         let entry = match &mut self.reader {
@@ -132,32 +194,20 @@ impl Records {
             Some(Reader::Soap(reader)) => reader.next()?,
         };
         match entry {
-            Some(entry) => Ok(Some(self.judge(entry))),
+            Some(entry) => {
+                let ordinal = self.judge.manifest.read.cast_signed() + 1;
+                Ok(Some(self.judge.judge(ordinal, entry)))
+            }
             None => self.end(),
         }
     }
 
-    fn judge(&mut self, entry: Entry) -> Item {
-        self.manifest.read += 1;
-        let judged = entry.user.and_then(|user| {
-            self.manifest.unknown_keys += user.unknown_keys;
-            if user.claim().is_some_and(|name| self.survey.duplicates.contains(name)) {
-                return Err(("username", RejectCode::DuplicateUsername));
-            }
-            assemble::record(user)
-        });
-        match judged {
-            Ok(mut record) => {
-                self.manifest.accepted += 1;
-                if self.seeds.as_ref().is_some_and(|seeds| seeds.join(&mut record)) {
-                    self.seeds_joined += 1;
-                }
-                Item::Accepted(Box::new(RecordRow { ordinal: self.manifest.read.cast_signed(), record }))
-            }
-            Err((field, code)) => {
-                self.manifest.rejected += 1;
-                Item::Rejected(Reject { file: entry.file, line: entry.line, field: field.to_owned(), code })
-            }
+    /// The lines of NDJSON, and the judge of them, for whoever reads them another way; the stream itself then has
+    /// nothing left but the end. `None` for other formats.
+    pub(crate) fn lines(&mut self) -> Option<(&mut ndjson::Reader, &mut Judge)> {
+        match &mut self.reader {
+            Some(Reader::Ndjson(reader)) => Some((reader, &mut self.judge)),
+            None | Some(Reader::Csv(_) | Reader::Soap(_)) => None,
         }
     }
 
@@ -177,7 +227,7 @@ impl Records {
         }
         self.complete = true;
         let left = self.sides.pop_front();
-        self.manifest.side_rejected += u64::from(left.is_some());
+        self.judge.manifest.side_rejected += u64::from(left.is_some());
         Ok(left.map(Item::SideRejected))
     }
 }

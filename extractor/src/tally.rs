@@ -1,10 +1,8 @@
 //! What a datafile holds, counted: the figures of `inspect`.
 //!
-//! Counts only, never a value but the names of groups. What numbers are worth is for `rules` to say: the caller of
-//! [`inspect`] sees every accepted record and counts more.
+//! Counts only, never a value but the names of groups.
 
-use crate::{Error, Item, Source, Survey, records, survey};
-use contract::{Mode, Record, RecordRow, Reject, RejectCode, SnapshotManifest};
+use contract::{Mode, Record, Reject, RejectCode};
 use std::collections::BTreeMap;
 
 /// Groups that are counted by name; the users of further ones are counted together, so that a file cannot fill memory.
@@ -85,6 +83,32 @@ impl Tally {
         self.holdings.add(record);
     }
 
+    /// Takes over what another one counted. Where both together know too many groups, those of the other beyond the
+    /// limit are counted together.
+    pub fn add_all(&mut self, other: Self) {
+        for (mode, n) in other.by_mode {
+            *self.by_mode.entry(mode).or_default() += n;
+        }
+        for (group, n) in other.by_group {
+            if self.by_group.len() < GROUPS || self.by_group.contains_key(&group) {
+                *self.by_group.entry(group).or_default() += n;
+            } else {
+                self.in_further_groups += n;
+            }
+        }
+        for (code, n) in other.rejects {
+            *self.rejects.entry(code).or_default() += n;
+        }
+        for (code, n) in other.side_rejects {
+            *self.side_rejects.entry(code).or_default() += n;
+        }
+        self.without_group += other.without_group;
+        self.in_further_groups += other.in_further_groups;
+        self.enabled += other.enabled;
+        self.disabled += other.disabled;
+        self.holdings.add_all(&other.holdings);
+    }
+
     /// Counts a rejected record.
     pub fn add_reject(&mut self, reject: &Reject) {
         *self.rejects.entry(reject.code).or_default() += 1;
@@ -97,6 +121,19 @@ impl Tally {
 }
 
 impl Holdings {
+    fn add_all(&mut self, other: &Self) {
+        self.phone += other.phone;
+        self.phone_with_extension += other.phone_with_extension;
+        self.backup += other.backup;
+        self.backup_with_extension += other.backup_with_extension;
+        self.mobile_app += other.mobile_app;
+        self.devices += other.devices;
+        self.devices_with_secret += other.devices_with_secret;
+        self.oath_token += other.oath_token;
+        self.oath_token_with_secret += other.oath_token_with_secret;
+        self.nothing += other.nothing;
+    }
+
     fn add(&mut self, record: &Record) {
         let phone = !record.phone.number.is_empty();
         let backup = !record.backup.number.is_empty();
@@ -112,54 +149,4 @@ impl Holdings {
         self.oath_token_with_secret += u64::from(token.is_some_and(|token| token.secret.is_some()));
         self.nothing += u64::from(!phone && !backup && record.devices.is_empty() && token.is_none());
     }
-}
-
-/// What came of looking through a source.
-#[derive(Debug, Clone)]
-pub struct Inspection {
-    /// The first pass.
-    pub survey: Survey,
-    /// The counts of the second pass.
-    pub manifest: SnapshotManifest,
-    /// The counts by kind.
-    pub tally: Tally,
-    /// Accepted records whose token was completed from the token seed file.
-    pub seeds_joined: u64,
-}
-
-/// Looks through a source without keeping anything of it. `each` sees every accepted record, `rejected` every reject,
-/// those of side files included.
-///
-/// # Errors
-/// The source cannot be read, or changed while it was read.
-pub fn inspect(
-    source: &Source,
-    mut each: impl FnMut(&RecordRow),
-    mut rejected: impl FnMut(&Reject),
-) -> Result<Inspection, Error> {
-    let survey = survey(source)?;
-    let mut records = records(source, &survey)?;
-    let mut tally = Tally::default();
-    for item in records.by_ref() {
-        match item? {
-            Item::Accepted(row) => {
-                tally.add(&row.record);
-                each(&row);
-            }
-            Item::Rejected(reject) => {
-                tally.add_reject(&reject);
-                rejected(&reject);
-            }
-            Item::SideRejected(reject) => {
-                tally.add_side_reject(&reject);
-                rejected(&reject);
-            }
-        }
-    }
-    Ok(Inspection {
-        manifest: records.manifest().clone(),
-        seeds_joined: records.seeds_joined(),
-        survey,
-        tally,
-    })
 }

@@ -4,7 +4,7 @@ use crate::Exit;
 use crate::args::Inspect;
 use crate::config::Config;
 use contract::{Allowed, EntraId, FingerprintKey, History, Mode, Observed, RejectCode, UserMethods};
-use extractor::{CohortRow, Source};
+use extractor::{CohortRow, Seen, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -46,11 +46,10 @@ pub(crate) fn inspect(source: &Source, config: &Config) -> anyhow::Result<Inspec
         inventory: Vec::new(),
         contested_serials: Vec::new(),
     };
-    let mut problems = BTreeMap::new();
     let history = History::default();
-    let found = extractor::inspect(
-        source,
-        |row| {
+    let (found, counts) =
+        extractor::inspect(source, BTreeMap::<&'static str, u64>::new, |problems, seen| {
+            let Seen::Accepted(row) = seen else { return };
             let plan = rules::plan(&row.record, &nobody, &config.policy, &history, &keys);
             let mut words: Vec<&'static str> = plan.notes.iter().map(|n| n.code.as_str()).collect();
             words.sort_unstable();
@@ -58,9 +57,11 @@ pub(crate) fn inspect(source: &Source, config: &Config) -> anyhow::Result<Inspec
             for word in words {
                 *problems.entry(word).or_default() += 1;
             }
-        },
-        |_| {},
-    )?;
+        })?;
+    let mut problems = BTreeMap::new();
+    for (word, n) in counts.into_iter().flatten() {
+        *problems.entry(word).or_default() += n;
+    }
     Ok(Inspection { found, problems, cohorts: BTreeMap::new() })
 }
 
