@@ -74,8 +74,10 @@ impl Report {
             .iter()
             .filter_map(|f| f.target.map(|(_, target)| (f.name.to_owned(), json!(rounded(target)))))
             .collect();
-        json!({ "bench": self.bench, "figures": figures, "targets": targets, "met": self.is_met() })
-            .to_string()
+        // Put together by hand, so that the parts stand in the order in which they are documented.
+        let (figures, targets) = (Value::from(figures), Value::from(targets));
+        let (bench, met) = (json!(self.bench), self.is_met());
+        format!("{{\"bench\":{bench},\"figures\":{figures},\"targets\":{targets},\"met\":{met}}}")
     }
 
     /// A table for people.
