@@ -79,6 +79,8 @@ pub(crate) struct Case {
     pub(crate) another_attempt: bool,
     /// Graph says that there is no such user.
     pub(crate) gone: bool,
+    /// What other runs have put in place, and how long ago: it may not show yet.
+    recent: Vec<(Change, Duration)>,
     open: Vec<OpenIntent>,
     history: History,
     contested: Vec<String>,
@@ -105,6 +107,7 @@ impl Case {
         };
         let mut open = Vec::new();
         let mut filed = Vec::new();
+        let mut recent = Vec::new();
         for intent in &claim.intents {
             let Some(sealed) = &intent.to else { continue };
             let change = value(&intent.slot, sealed)?;
@@ -115,6 +118,9 @@ impl Case {
                     change: change.clone(),
                     age: intent.age,
                 });
+            }
+            if intent.run != assignment.run && intent.outcome == Some(IntentOutcome::Applied) {
+                recent.push((change.clone(), intent.age));
             }
             if intent.run == assignment.run {
                 let (slot, outcome, age) = (intent.slot.clone(), intent.outcome, intent.age);
@@ -167,6 +173,7 @@ impl Case {
             notes: Vec::new(),
             outcome: Outcome::Unchanged,
             filed,
+            recent,
             another_attempt: false,
             gone: false,
             open,
@@ -223,6 +230,12 @@ impl Case {
     /// would write it again, and create a token twice. Answers how long to wait for that.
     fn hidden_for(&mut self, horizon: Duration) -> Option<Duration> {
         let mut wait = None;
+        for (change, age) in self.recent.iter().filter(|(_, age)| *age < horizon) {
+            let now = current_of(&self.methods, change);
+            if !same(change.method, now.as_deref(), change.to.as_deref()) {
+                wait = wait.max(Some(poll_after(*age).min(horizon - *age)));
+            }
+        }
         for filed in &mut self.filed {
             let Some(outcome) = filed.outcome else { continue };
             let now = current_of(&self.methods, &filed.change);

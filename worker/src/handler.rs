@@ -18,7 +18,7 @@ use crate::lease::Lease;
 use crate::refusals::Call;
 use crate::{Error, Hands, Worker};
 use broker::Delivery;
-use contract::{Code, Disposition, EntryState, Order, Subject, Target, TokenStep, context};
+use contract::{Code, Disposition, EntryState, Order, Subject, Target, TokenStatus, TokenStep, context};
 use graph::Ask;
 use ledger::{Claim, Finish, NewIntent};
 use std::time::Duration;
@@ -234,7 +234,10 @@ impl Worker {
         for case in &cases {
             for work in &case.work {
                 let at = context::value(&case.claim.user, &work.slot);
-                let pre_image = match &work.change.from {
+                // A token that lies in the inventory is given back, not deleted, when it is taken back.
+                let assigned = matches!(work.token.as_ref().map(|t| &t.step), Some(TokenStep::Assign { .. }));
+                let spare = assigned.then(|| TokenStatus::Available.as_str().to_owned());
+                let pre_image = match work.change.from.as_ref().or(spare.as_ref()) {
                     Some(before) => Some(self.sealer.seal_json(&at, before)?),
                     None => None,
                 };

@@ -40,8 +40,8 @@ pub struct Change {
     /// The token's serial; absent for everything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// The value before, as Graph showed it; null means that it was not there. For a token: null (create it),
-    /// `available` (assign and activate it), `assigned` or `failedActivation` (activate it).
+    /// The value before, as Graph showed it; null means that it was not there. For a token: null
+    /// (the user does not have it), `assigned` or `failedActivation` (the user has it, and no code has proven it).
     pub from: Option<String>,
     /// The value after; for a token always `activated`. Null only on the way back.
     pub to: Option<String>,

@@ -230,7 +230,8 @@ pub struct Claim {
     pub snoozes: u32,
     /// How long it was snoozed in all, by what was asked for; time in which no process ran does not count.
     pub snoozed: Duration,
-    /// Intents of this user that bear on the future: those of this run, and those of any run without an outcome.
+    /// Intents of this user that bear on the future: those of this run, those of any run without an outcome, and of each
+    /// slot the newest applied one, which may not show yet.
     pub intents: Vec<Intent>,
     /// Pre-images of this user that stand.
     pub pre_images: Vec<PreImage>,

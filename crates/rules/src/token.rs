@@ -116,9 +116,7 @@ pub(crate) fn place(wish: &Wish<'_>, standing: Standing, guest: bool, slots: &mu
         Standing::Spare { .. } | Standing::Nowhere if guest => {
             return Fate::Noted(Code::OathGuestUnsupported);
         }
-        Standing::Spare { device_id } => {
-            (Some(TokenStatus::Available), TokenStep::Assign { device_id }, true)
-        }
+        Standing::Spare { device_id } => (None, TokenStep::Assign { device_id }, true),
         Standing::Nowhere => (None, TokenStep::Create, true),
     };
     if slot && !slots.take() {

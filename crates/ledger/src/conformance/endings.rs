@@ -87,7 +87,8 @@ async fn what_was_written_is_remembered<L: Ledger>(world: World<L>) {
     let claim = world.claim_one(second, 1).await;
     assert_eq!(claim.ours, [("mobile".to_owned(), Some(sealed("one")))], "refused is not ours");
     assert_eq!(claim.secrets, [(print("secret", 1), sealed("serial"))]);
-    assert!(claim.intents.is_empty(), "nothing of earlier runs is open");
+    let known: Vec<_> = claim.intents.iter().map(|i| (i.run, i.slot.as_str(), i.outcome)).collect();
+    assert_eq!(known, [(first, "mobile", Some(IntentOutcome::Applied))], "what is ours, and nothing is open");
     world.ledger.file_intents(second, &[intent(&claim, "mobile", None, Some("two"))]).await.unwrap();
     let mut end = settle(&claim, EntryState::Parked, &[("mobile", IntentOutcome::NotSent)]);
     if let End::Settle { applied, .. } = &mut end.end {

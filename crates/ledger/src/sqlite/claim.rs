@@ -120,10 +120,11 @@ async fn intents_by_user(
         let intent = decode::intent(row)?;
         let (intents, ours) = found.entry(user.clone()).or_default();
         let applied = intent.outcome == Some(IntentOutcome::Applied) && writes(kind);
-        if applied && decided.insert((user, intent.slot.clone())) && kind != RunKind::Rollback {
+        let is_ours = applied && decided.insert((user, intent.slot.clone())) && kind != RunKind::Rollback;
+        if is_ours {
             ours.push((intent.slot.clone(), intent.to.clone()));
         }
-        if intent.run == run || intent.outcome.is_none() {
+        if intent.run == run || intent.outcome.is_none() || is_ours {
             intents.push(intent);
         }
     }

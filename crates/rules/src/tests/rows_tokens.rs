@@ -143,7 +143,7 @@ fn devices() -> Vec<Row> {
 fn app_codes() -> Vec<Row> {
     let own = format!("hardwareOath:{} - > activated", app_serial(SECRET));
     let other = format!("hardwareOath:{} - > activated", app_serial(OTHER_SECRET));
-    let spare = format!("hardwareOath:{} available > activated", app_serial(SECRET));
+    let spare = format!("hardwareOath:{} - > activated", app_serial(SECRET));
     let (own, other, spare) = (own.as_str(), other.as_str(), spare.as_str());
     vec![
         row(
@@ -335,7 +335,7 @@ fn oath() -> Vec<Row> {
                 c.record.oath_token = token("T1", SECRET);
                 c.stocks("T1", None, TokenStatus::Available);
             },
-            &["hardwareOath:T1 available > activated"],
+            &["hardwareOath:T1 - > activated"],
             &[],
         ),
         row(
