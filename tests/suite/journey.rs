@@ -8,7 +8,14 @@ fn generate_rehearse_migrate_and_migrate_again() {
     let (data, state) = (files.path().join("users.ndjson"), files.path().join("tenant.json"));
     let site = Site::at("http://127.0.0.1:9");
     site.run(&[
-        "generate", "--users", "200", "--seed", "7", "--datafile", data.to_str().unwrap(), "--tenant",
+        "generate",
+        "--users",
+        "200",
+        "--seed",
+        "7",
+        "--datafile",
+        data.to_str().unwrap(),
+        "--tenant",
         state.to_str().unwrap(),
     ])
     .expect(&[0]);
@@ -16,7 +23,8 @@ fn generate_rehearse_migrate_and_migrate_again() {
     let tenant = Tenant::start(&state, &[]);
     let site = Site::new(&tenant);
     let before = tenant.state();
-    let plans = site.run(&["rehearse", "--datafile", data.to_str().unwrap(), "--json"]).expect(&[0, 3]).json_lines();
+    let plans =
+        site.run(&["rehearse", "--datafile", data.to_str().unwrap(), "--json"]).expect(&[0, 3]).json_lines();
     assert_eq!(plans.len(), 200);
     assert_eq!(tenant.state(), before, "a rehearsal writes nothing");
     assert!(tenant.journal().is_empty());

@@ -8,7 +8,7 @@ use crate::secret;
 use crate::slots::{self, Slots, Standing, Wish};
 use contract::{
     AppCodes, Change, Code, Fingerprint, FingerprintKey, History, Method, Observed, Policy, Record, Token,
-    TokenStatus, TokenStep,
+    TokenStep,
 };
 use zeroize::Zeroizing;
 
