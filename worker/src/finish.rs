@@ -85,6 +85,10 @@ impl Worker {
 
     /// The run is done with the user.
     pub(crate) fn settle(&self, case: Case, state: EntryState) -> Result<Finish, Error> {
+        debug_assert!(
+            rules::transition(EntryState::Claimed, rules::EntryEvent::Settle(state)).is_ok(),
+            "a claim ends settled"
+        );
         let user = case.claim.user.clone();
         let result =
             EntryResult { v: EntryResult::VERSION, changes: changes_of(&case), notes: case.notes.clone() };

@@ -11,8 +11,9 @@
 //! file, looks at the user first, and goes on from what is there. State decides, never a status code. A user that cannot
 //! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
 
-use crate::case::{Case, Decision, Progress, Work, note};
+use crate::case::{Case, Progress, Work, note};
 use crate::compare::{current_of, same};
+use crate::decide::Decision;
 use crate::finish::{is_invalid_number, retry_delay};
 use crate::lease::Lease;
 use crate::refusals::Call;

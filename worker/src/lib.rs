@@ -5,6 +5,7 @@
 
 mod case;
 mod compare;
+mod decide;
 mod doubt;
 mod error;
 mod execute;

@@ -25,7 +25,7 @@ mod totp;
 mod tests;
 
 pub use apply::apply;
-pub use backoff::{Backoff, read_back_delay};
+pub use backoff::Backoff;
 pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
 pub use lifecycle::{EntryEvent, IllegalTransition, transition};
 pub use matching::{directory_key, record_key};

@@ -2,8 +2,8 @@
 
 use super::case::{Case, SECRET, app_serial, device, keys, token};
 use crate::{
-    Backoff, EntryEvent, applied_fingerprint, directory_key, policy_hash, progress, read_back_delay,
-    reads_tokens, record_fingerprint, record_key, secret, serials, totp, transition,
+    Backoff, EntryEvent, applied_fingerprint, directory_key, policy_hash, progress, reads_tokens,
+    record_fingerprint, record_key, secret, serials, totp, transition,
 };
 use contract::{Allowed, AppCodes, Code, EntraId, EntryState, Match, Method, Policy};
 use std::time::Duration;
@@ -161,18 +161,6 @@ fn delays_double_up_to_the_cap_and_jitter_stays_within_half() {
     assert_eq!(backoff.delay(4, 0.0), Duration::from_secs(4));
     assert_eq!(backoff.delay(u32::MAX, 1.0), Duration::from_secs(60));
     assert_eq!(backoff.delay(0, f64::NAN), Duration::from_secs(1));
-}
-
-#[test]
-fn read_backs_end_on_the_deadline() {
-    let deadline = Duration::from_secs(70);
-    let (mut waited, mut steps) = (Duration::ZERO, Vec::new());
-    while let Some(delay) = read_back_delay(steps.len() as u32 + 1, waited, deadline) {
-        waited += delay;
-        steps.push(delay.as_secs());
-    }
-    assert_eq!(steps, [1, 2, 4, 8, 15, 30, 10]);
-    assert_eq!(waited, deadline);
 }
 
 #[test]
