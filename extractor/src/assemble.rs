@@ -118,7 +118,10 @@ fn device(device: WireDevice) -> Result<Device, Fault> {
     })
 }
 
-fn milliseconds(rfc3339: &str) -> Option<i64> {
-    let moment = OffsetDateTime::parse(rfc3339, &Rfc3339).ok()?;
+/// RFC 3339; a moment without a zone is taken as UTC, and a day as its beginning: it only orders a user's devices.
+fn milliseconds(text: &str) -> Option<i64> {
+    let in_utc = || OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339);
+    let as_day = || OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339);
+    let moment = OffsetDateTime::parse(text, &Rfc3339).or_else(|_| in_utc()).or_else(|_| as_day()).ok()?;
     i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
 }

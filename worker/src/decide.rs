@@ -160,7 +160,11 @@ impl Case {
     fn is_as_reviewed(&self, planned: &[Change], keys: &FingerprintKey) -> bool {
         let Some(reviewed) = &self.reviewed else { return planned.is_empty() };
         still_fits(reviewed, &self.claim.user, planned, &self.methods, |change| {
-            match self.filed.iter().find(|f| f.slot == slot_of(change, keys)).map(|f| f.outcome) {
+            let slot = slot_of(change, keys);
+            let is_ours = || self.ours.iter().any(|(s, to)| *s == slot && *to == change.to);
+            match self.filed.iter().find(|f| f.slot == slot).map(|f| f.outcome) {
+                // An earlier run of the same plan has put it there.
+                None if is_ours() => Known::Begun,
                 None => Known::Nothing,
                 Some(Some(IntentOutcome::Refused | IntentOutcome::Invalid)) => Known::LeftOut,
                 Some(

@@ -10,7 +10,7 @@ use contract::{DefaultMethod, Target, TokenStep};
 use graph::{Answer, Ask, CodeNow, WriteCall, WriteItem, Writer};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use telemetry::crash_point;
+use telemetry::{Shutdown, crash_point};
 
 /// Items of one bundle (Graph's limit).
 const BUNDLE: usize = 20;
@@ -70,6 +70,9 @@ impl Worker {
                 return Ok(None);
             }
             for (items, places) in bundles {
+                if self.stopping.get().is_some_and(Shutdown::is_requested) {
+                    return Ok(None);
+                }
                 let not_after = lease.not_after().min(looked_at + LOOK_IS_GOOD_FOR);
                 let answers = writer.write(&items, not_after).await;
                 match self.sort(cases, kind, &places, answers) {

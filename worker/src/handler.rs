@@ -19,7 +19,9 @@ use crate::lease::Lease;
 use crate::refusals::Call;
 use crate::{Error, Hands, Worker};
 use broker::Delivery;
-use contract::{Code, Disposition, EntryState, Order, Subject, Target, TokenStatus, TokenStep, context};
+use contract::{
+    Code, Disposition, EntryState, Order, Subject, Target, TokenStatus, TokenStep, UserMethods, context,
+};
 use graph::Ask;
 use ledger::{Claim, Finish, NewIntent};
 use std::time::Duration;
@@ -160,7 +162,8 @@ impl Worker {
             })
             .collect();
         let observed_at = Instant::now();
-        let seen = self.hands.reader().observe(&asks).await;
+        let mut seen = self.hands.reader().observe(&asks).await;
+        self.look_closer(&asks, &mut seen).await;
         crash_point("worker.observed");
         if seen.iter().any(Result::is_ok) {
             self.refusals.allowed(Call::Read);
@@ -186,6 +189,22 @@ impl Worker {
             }
         }
         Ok(writing)
+    }
+
+    /// Users who turn out to hold tokens are asked for those too: one that no code has proven serves nobody, and only its
+    /// device tells.
+    async fn look_closer(&self, asks: &[Ask], seen: &mut [Result<UserMethods, graph::Error>]) {
+        let blind = |methods: &UserMethods| methods.hardware_oath.iter().any(|t| t.status.is_none());
+        let again: Vec<usize> =
+            (0..asks.len()).filter(|i| !asks[*i].tokens && seen[*i].as_ref().is_ok_and(blind)).collect();
+        if again.is_empty() {
+            return;
+        }
+        let closer: Vec<Ask> =
+            again.iter().map(|i| Ask { user: asks[*i].user.clone(), tokens: true }).collect();
+        for (i, methods) in again.into_iter().zip(self.hands.reader().observe(&closer).await) {
+            seen[i] = methods;
+        }
     }
 
     /// A user that could not be looked at. What ends the run ends it after the group: this user just goes back.

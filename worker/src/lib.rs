@@ -21,7 +21,7 @@ use broker::Queue;
 use contract::{FingerprintKey, Policy, RunId, Sealer, SnapshotId};
 use ledger::Ledger;
 use refusals::Refusals;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use telemetry::Shutdown;
 use tokio::task::JoinSet;
@@ -121,6 +121,8 @@ pub struct Worker {
     assignment: Assignment,
     owner: String,
     refusals: Refusals,
+    /// Nothing new is begun once this is wished for.
+    stopping: OnceLock<Shutdown>,
 }
 
 impl Worker {
@@ -138,7 +140,8 @@ impl Worker {
         owner: String,
     ) -> Self {
         let refusals = Refusals::new(&refusals::Call::proven_by(&assignment.proven));
-        Self { ledger, orders, hands, pace, sealer, keys, settings, assignment, owner, refusals }
+        let stopping = OnceLock::new();
+        Self { ledger, orders, hands, pace, sealer, keys, settings, assignment, owner, refusals, stopping }
     }
 
     /// Works until the queue is closed or a stop is wished for, then finishes what is in flight.
@@ -146,6 +149,8 @@ impl Worker {
     /// # Errors
     /// What ends the run: the ledger cannot be written, a permission is missing, Graph refuses sign-in.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Error> {
+        // A second call would hear the first one's wish, and there is none.
+        drop(self.stopping.set(shutdown.clone()));
         let mut groups: JoinSet<Result<(), Error>> = JoinSet::new();
         let mut failed = None;
         while failed.is_none() {

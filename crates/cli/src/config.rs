@@ -6,6 +6,7 @@
 mod settings;
 
 pub(crate) use settings::Config;
+use settings::without_credentials;
 
 use crate::args::Args;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ pub(crate) enum Error {
     Unknown { key: String, origin: Origin },
     #[error("{key} ({origin}) cannot be {found}; it takes {expected}")]
     Value { key: &'static str, origin: Origin, found: String, expected: &'static str },
-    #[error("the configuration cannot be used: {0}")]
+    #[error("the configuration cannot be used")]
     Shape(#[from] Box<toml::de::Error>),
     #[error(transparent)]
     Policy(#[from] contract::PolicyError),
@@ -114,7 +115,21 @@ pub(crate) fn load(args: &Args) -> Result<Loaded, Error> {
         ("graph.url", "--graph-url", &args.graph_url),
         ("graph.token", "--graph-token", &args.graph_token),
     ];
+    for (name, _) in std::env::vars_os() {
+        refuse_unknown_variable(&name.to_string_lossy())?;
+    }
     merge(file, |name| std::env::var(name).ok(), &flags)
+}
+
+/// A variable of ours that means nothing is a mistake: a mistyped cloud would address another one.
+fn refuse_unknown_variable(name: &str) -> Result<(), Error> {
+    let Some(rest) = name.strip_prefix(PREFIX) else { return Ok(()) };
+    let is_setting = SETTINGS.iter().any(|(key, _)| key.to_uppercase().replace('.', "_") == rest);
+    // Not settings: which file to read, what to log, and the switch of test builds.
+    if is_setting || matches!(rest, "CONFIG" | "LOG" | "CRASH_AT") {
+        return Ok(());
+    }
+    Err(Error::Unknown { key: name.to_owned(), origin: Origin::Environment(name.to_owned()) })
 }
 
 fn read_file(path: &Path, must_exist: bool) -> Result<Option<(PathBuf, Table)>, Error> {
@@ -160,7 +175,11 @@ fn merge(
         }
         match chosen {
             Some((value, origin)) => {
-                let print = if *kind == Kind::Secret { "[redacted]".to_owned() } else { value.to_string() };
+                let print = match (kind, &value) {
+                    (Kind::Secret, _) => "[redacted]".to_owned(),
+                    (Kind::Text, Value::String(text)) => Value::String(without_credentials(text)).to_string(),
+                    (_, value) => value.to_string(),
+                };
                 put(&mut merged, key, value);
                 shown.push((*key, print, origin));
             }
@@ -266,9 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_variable_is_an_error() {
+        assert!(refuse_unknown_variable("MFA_MIGRATE_GRAPH_CLOUDD").is_err());
+        for fine in ["MFA_MIGRATE_GRAPH_CLOUD", "MFA_MIGRATE_KEY_FILE", "MFA_MIGRATE_CONFIG", "PATH"] {
+            assert!(refuse_unknown_variable(fine).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let loaded = merged("", &[("MFA_MIGRATE_GRAPH_TOKEN", "s3cret")], None).unwrap();
         assert!(!format!("{:?} {:?}", loaded.shown, loaded.config).contains("s3cret"));
+        let loaded = merged("[graph]\nurl = \"https://me:s3cret@host/\"", &[], None).unwrap();
+        assert!(!format!("{:?}", loaded.shown).contains("s3cret"));
     }
 
     #[test]

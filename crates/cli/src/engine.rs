@@ -266,7 +266,15 @@ impl Engine {
             grace: settings.request_timeout + settings.skew,
         };
         let released = tokio::select! {
-            released = self.coordinator.release(run, &self.config.policy, &channel, shutdown) => released,
+            released = self.coordinator.release(run, &self.config.policy, &channel, shutdown) => {
+                if shutdown.is_requested() && !working.is_finished() {
+                    notices.line(
+                        "stopping: calls under way are waited for, what is left is resumed by the same command; a second \
+                         signal stops at once and is safe too",
+                    );
+                }
+                released
+            }
             never = notices.follow(self.ledger.as_ref(), run.id, pace, settings.horizon()) => match never {},
         };
         orders.close();

@@ -41,7 +41,9 @@ pub(crate) fn sealer(config: &Config, may_create: bool) -> anyhow::Result<Sealer
             return Err(error).with_context(|| format!("the key file {} cannot be read", path.display()));
         }
     };
-    Sealer::new(&[key]).with_context(|| format!("the key file {} cannot be used", path.display()))
+    Sealer::new(&[key]).map_err(|error| {
+        crate::Usage(format!("the key file {} cannot be used: {error}", path.display())).into()
+    })
 }
 
 /// The fingerprint key: made once for a ledger, and never changed.
@@ -53,9 +55,11 @@ pub(crate) async fn fingerprints(ledger: &dyn Ledger, sealer: &Sealer) -> anyhow
 
 /// Opens the fingerprint key that a ledger holds.
 fn open_fingerprints(sealer: &Sealer, sealed: &[u8]) -> anyhow::Result<FingerprintKey> {
-    let bytes = sealer
-        .open(context::FINGERPRINT_KEY, sealed)
-        .context("this ledger was sealed with another key; name the right one with MFA_MIGRATE_KEY_FILE")?;
+    let bytes = sealer.open(context::FINGERPRINT_KEY, sealed).map_err(|error| {
+        crate::Usage(format!(
+            "this ledger was sealed with another key ({error}); name the right one with MFA_MIGRATE_KEY_FILE"
+        ))
+    })?;
     Ok(FingerprintKey::new(&bytes))
 }
 

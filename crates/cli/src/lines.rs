@@ -86,6 +86,32 @@ impl Opened {
     }
 }
 
+/// A file made anew that only its owner may read: what goes into it names people and numbers.
+pub(crate) fn private_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// The flags that name a selection's files, for what to run next.
+pub(crate) fn flags_of(selection: &crate::args::Selection) -> String {
+    let files = [
+        ("--datafile", &selection.datafile),
+        ("--devices", &selection.side.devices),
+        ("--token-seeds", &selection.side.token_seeds),
+    ];
+    let named: Vec<String> = files
+        .iter()
+        .filter_map(|(flag, path)| Some(format!("{flag} {}", path.as_ref()?.display())))
+        .collect();
+    named.join(" ")
+}
+
 /// Calls `each` for every entry of a run, in datafile order, a page in memory at a time.
 pub(crate) async fn for_each(
     engine: &Engine,
@@ -108,6 +134,22 @@ pub(crate) fn counts(counts: &Counts) -> String {
     let parts: Vec<String> =
         counts.iter().filter(|(_, n)| **n > 0).map(|(state, n)| format!("{n} {}", state.as_str())).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// In front of a bucket's word, among the kept rates: until when Graph's throttle is waited out, in seconds since 1970.
+/// A process that works writes it down, so that `status` beside it can tell.
+pub(crate) const HELD_UNTIL: &str = "held-until:";
+
+/// What of the quota slows the run down, from the kept rates.
+pub(crate) fn paced(rates: &[(String, f64)], now_s: f64) -> Option<String> {
+    let held = rates.iter().find_map(|(name, until)| {
+        let bucket = name.strip_prefix(HELD_UNTIL).filter(|_| *until > now_s)?;
+        Some(format!("throttled by Graph ({bucket}), {:.0} s left", (until - now_s).ceil()))
+    });
+    held.or_else(|| {
+        let (bucket, rate) = rates.iter().find(|(name, _)| name == graph::Bucket::Writes.as_str())?;
+        Some(format!("nothing but the quota: Graph was found to take {rate:.1} calls/s ({bucket})"))
+    })
 }
 
 /// Why users that are left do not move, when none is being worked on: they were snoozed until a time to come.

@@ -1,7 +1,12 @@
 //! The binary `mfa-migrate`: parses, composes, prints. It decides nothing about users and keeps nothing.
 
-#![expect(clippy::print_stdout, reason = "results go to standard output; everything else to standard error")]
 #![expect(clippy::print_stderr, reason = "what the operator reads while it runs goes to standard error")]
+
+/// Prints a line of a result. Unlike the library's own it does not panic when the reader has gone, as `head` does.
+macro_rules! println {
+    () => { $crate::print_line(format_args!("")) };
+    ($($part:tt)*) => { $crate::print_line(format_args!($($part)*)) };
+}
 
 mod args;
 mod config;
@@ -69,6 +74,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match outcome {
         Ok(exit) => exit.into(),
+        // Whoever read our output has read enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mfa-migrate: {error:#}");
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
@@ -94,6 +101,28 @@ async fn run(args: Args) -> anyhow::Result<Exit> {
     }
 }
 
+/// A line on standard output; the process ends quietly when nobody reads it any more.
+fn print_line(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// A ledger that cannot be opened as named.
+fn is_wrong_ledger(error: &ledger::Error) -> bool {
+    matches!(
+        error,
+        ledger::Error::Open { .. } | ledger::Error::NotALedger { .. } | ledger::Error::Newer { .. }
+    )
+}
+
 /// Whether nothing was written and the call itself is at fault.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
@@ -102,5 +131,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || cause.is::<extractor::Error>()
             || cause.is::<simulator::OptionsError>()
             || cause.is::<contract::PolicyError>()
+            || cause.downcast_ref::<graph::Error>().is_some_and(|e| matches!(e, graph::Error::Config { .. }))
+            || cause.downcast_ref::<ledger::Error>().is_some_and(is_wrong_ledger)
     })
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How often a bar moves.
 const TICK: Duration = Duration::from_millis(250);
+/// How often the pace is written down for `status`.
+const KEEP: Duration = Duration::from_secs(1);
 /// How often a plain line is printed.
 const LINE: Duration = Duration::from_secs(10);
 
@@ -78,7 +80,13 @@ impl Notices {
         let started = Instant::now();
         let mut first = None;
         let mut last_line = Instant::now();
+        let mut last_kept = Instant::now();
         loop {
+            if last_kept.elapsed() >= KEEP {
+                last_kept = Instant::now();
+                // Only for `status` beside us; what fails here fails louder elsewhere.
+                drop(ledger.keep_rates(&kept(pace)).await);
+            }
             if let Ok(counts) = ledger.counts(run).await {
                 let total: u64 = counts.values().sum();
                 let settled: u64 = counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum();
@@ -117,6 +125,17 @@ impl Notices {
     }
 }
 
+/// The pace as `status` reads it: what was learned, and what is held until when.
+fn kept(pace: &Pace) -> Vec<(String, f64)> {
+    let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
+    let learned = pace.learned().into_iter().map(|(bucket, rate)| (bucket.to_owned(), rate));
+    let held = pace.status().into_iter().map(|bucket| {
+        let until_s = bucket.held_for.map_or(0.0, |hold| now_s + hold.as_secs_f64());
+        (format!("{}{}", crate::lines::HELD_UNTIL, bucket.bucket.as_str()), until_s)
+    });
+    learned.chain(held).collect()
+}
+
 /// Rate, time to go, and why it waits.
 fn message(done: u64, total: u64, elapsed: Duration, pace: &Pace) -> String {
     let mut parts = Vec::new();
@@ -126,6 +145,10 @@ fn message(done: u64, total: u64, elapsed: Duration, pace: &Pace) -> String {
     }
     if let Some(eta) = progress.eta {
         parts.push(format!("{} to go", crate::lines::duration(eta)));
+    }
+    let writes = pace.of(graph::Bucket::Writes);
+    if writes.learned {
+        parts.push(format!("Graph takes {:.1} writes/s", writes.rate_per_s));
     }
     for bucket in pace.status() {
         if let Some(hold) = bucket.held_for {

@@ -3,8 +3,8 @@
 //! One header line, then a line a user as `rehearse --json` prints it, with its position. It holds numbers in clear, so
 //! it is made readable by its owner alone.
 
-use crate::Usage;
 use crate::engine::Engine;
+use crate::{Usage, lines};
 use anyhow::{Context, bail};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use contract::{PlanLine, RunId, SnapshotId, context};
@@ -126,17 +126,24 @@ impl PlanFile {
     }
 }
 
+/// Tells beforehand whether a plan can be saved there; a file that is there is left as it is.
+pub(crate) fn must_be_writable(path: &Path) -> Result<(), Usage> {
+    let existed = path.exists();
+    match File::options().append(true).create(true).open(path) {
+        Ok(_) if existed => Ok(()),
+        Ok(_) => std::fs::remove_file(path).map_err(|e| unwritable(path, &e)),
+        Err(error) => Err(unwritable(path, &error)),
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Usage {
+    Usage(format!("the plan cannot be written to {} ({error}); nothing was begun", path.display()))
+}
+
 /// Begins a plan file: made anew, readable by its owner alone.
 pub(crate) fn create(path: &Path, header: &Header) -> anyhow::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file =
-        options.open(path).with_context(|| format!("the plan cannot be written to {}", path.display()))?;
+    let mut file = lines::private_file(path)
+        .with_context(|| format!("the plan cannot be written to {}", path.display()))?;
     writeln!(file, "{}", serde_json::to_string(header)?)?;
     Ok(file)
 }

@@ -18,6 +18,8 @@ const THROTTLED_AT_MOST: Duration = Duration::from_secs(600);
 pub(crate) struct Patience {
     waits: ExponentialBackoff,
     ends: Instant,
+    /// The operator knows that Graph cannot be reached.
+    told: bool,
 }
 
 impl Patience {
@@ -28,7 +30,7 @@ impl Patience {
             .with_max_times(RETRIES)
             .with_jitter()
             .build();
-        Self { waits, ends: Instant::now() + THROTTLED_AT_MOST }
+        Self { waits, ends: Instant::now() + THROTTLED_AT_MOST, told: false }
     }
 
     /// When the pace must have let the read go at the latest.
@@ -53,6 +55,10 @@ impl Patience {
             }
             Disposition::Retry => match self.waits.next() {
                 Some(wait) => {
+                    if matches!(error, Error::Connect(_)) && !self.told {
+                        self.told = true;
+                        tracing::warn!(%error, "graph cannot be reached; it is tried again for half a minute");
+                    }
                     tokio::time::sleep(wait).await;
                     Ok(())
                 }

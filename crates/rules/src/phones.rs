@@ -40,7 +40,7 @@ impl Phones {
         let primary = primary(record, policy, mode);
         phones.place_primary(&primary, record, observed, policy, mode);
         if policy.covers(Method::Backup) && !number::is_absent(&record.backup) {
-            phones.place_backup(&primary, record, observed, policy);
+            phones.place_backup(&primary, record, observed, policy, mode);
         }
         phones.changes.sort_by_key(|c| c.method);
         phones
@@ -84,14 +84,20 @@ impl Phones {
         }
     }
 
-    fn place_backup(&mut self, primary: &Primary, record: &Record, observed: &Observed, policy: &Policy) {
+    fn place_backup(
+        &mut self,
+        primary: &Primary,
+        record: &Record,
+        observed: &Observed,
+        policy: &Policy,
+        mode: Mode,
+    ) {
         let extension = number::extension_of(&record.backup);
-        // Out of scope, Phone may still stand in office from an earlier run: B3 asks the record, not the scope.
-        let (phone_has_extension, dropped) = match primary {
-            Primary::Placed { dropped, .. } => (number::extension_of(&record.phone).is_some(), *dropped),
-            Primary::Absent | Primary::Blocked(_) => (false, false),
-        };
-        if extension.is_some() && phone_has_extension && !(dropped && policy.backup_to_free_office) {
+        // B3 asks the record: neither the scope nor a number that is blocked changes what both have.
+        let phone_has_extension =
+            !matches!(primary, Primary::Absent) && number::extension_of(&record.phone).is_some();
+        let office_is_free = mode == Mode::SmsText && policy.backup_to_free_office;
+        if extension.is_some() && phone_has_extension && !office_is_free {
             return self.note(Code::BackupSkippedBothExtensions, Subject::Backup);
         }
         let number = match number::normalise(&record.backup, policy.default_country_code.as_deref()) {

@@ -11,7 +11,7 @@ use crate::slots::Slots;
 use crate::token::{self, Fate};
 use contract::{
     Code, CodeKind, FingerprintKey, History, Method, Mode, Note, Observed, Outcome, Plan, Policy, Record,
-    Subject,
+    Subject, TokenStatus,
 };
 
 /// Plans one user that was matched (U1 to U3 and U5 are decided before a user is observed). `keys` is the ledger's
@@ -36,7 +36,13 @@ pub fn plan(
     let present = Present {
         authenticator: !observed.methods.authenticators.is_empty(),
         software_oath: observed.methods.software_oath > 0,
-        hardware_oath: !observed.methods.hardware_oath.is_empty() || !written.is_empty(),
+        // A token that no code has proven serves nobody. Where the status was not asked for, it is taken to be in use.
+        hardware_oath: !written.is_empty()
+            || observed
+                .methods
+                .hardware_oath
+                .iter()
+                .any(|t| t.status.is_none_or(|s| s == TokenStatus::Activated)),
         mobile: phones.mobile,
         alternate_mobile: phones.alternate_mobile,
         office: phones.office,

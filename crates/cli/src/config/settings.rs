@@ -244,7 +244,7 @@ impl Config {
 }
 
 /// A URL without the part that may hold a password.
-fn without_credentials(url: &str) -> String {
+pub(super) fn without_credentials(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => format!("{}…@{}", &url[..scheme + 3], &url[at + 1..]),
         _ => url.to_owned(),

@@ -1,9 +1,9 @@
 //! `check`: opens everything and says what is missing. It writes nothing but a new ledger's absence.
 
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::{Exit, keys};
 use graph::{Ask, Pace, Reader};
-use ledger::SqliteLedger;
 
 /// One thing that was looked at.
 #[derive(serde::Serialize)]
@@ -55,9 +55,10 @@ async fn ledger(config: &Config) -> Finding {
         Ok(path) if !path.exists() => {
             (true, format!("none yet at {}: the first rehearsal makes one", path.display()))
         }
-        Ok(path) => match SqliteLedger::open_read_only(&path).await {
-            Ok(_) => (true, format!("{} opens", path.display())),
-            Err(error) => (false, format!("{:#}", anyhow::Error::from(error))),
+        // With its key: a ledger that opens and cannot be read is of no use.
+        Ok(path) => match Engine::look(config).await {
+            Ok(_) => (true, format!("{} opens with this key", path.display())),
+            Err(error) => (false, format!("{error:#}")),
         },
     };
     Finding { what: "ledger", ok, detail }

@@ -3,7 +3,7 @@
 use crate::Exit;
 use crate::args::Inspect;
 use crate::config::Config;
-use contract::{Allowed, EntraId, FingerprintKey, History, Mode, Observed, RejectCode, UserMethods};
+use contract::{Allowed, EntraId, FingerprintKey, History, Mode, Observed, Reject, RejectCode, UserMethods};
 use extractor::{CohortRow, Seen, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +14,23 @@ pub(crate) struct Inspection {
     /// Codes that the rules will give the records by themselves, whatever Entra holds.
     problems: BTreeMap<&'static str, u64>,
     cohorts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// The first of what was turned away, by file and line; a rehearsal lists all of it in a file.
+    rejects: Vec<Reject>,
+}
+
+/// Rejects that are listed.
+const LISTED: usize = 20;
+
+/// What one thread saw.
+#[derive(Default)]
+struct Seeing {
+    problems: BTreeMap<&'static str, u64>,
+    rejects: Vec<Reject>,
+}
+
+fn at(reject: &Reject) -> String {
+    let file = reject.file.as_deref().map(|f| format!("{f} ")).unwrap_or_default();
+    format!("{file}line {}, {}: {}", reject.line, reject.field, reject.code.as_str())
 }
 
 pub(crate) fn run(verb: &Inspect, config: &Config, json: bool) -> anyhow::Result<Exit> {
@@ -30,6 +47,15 @@ pub(crate) fn run(verb: &Inspect, config: &Config, json: bool) -> anyhow::Result
         println!("{}", inspection.as_json());
     } else {
         inspection.print(&verb.file);
+        if inspection.found.manifest.accepted > 0 {
+            let selection = crate::args::Selection {
+                datafile: Some(verb.file.clone()),
+                side: verb.side.clone(),
+                all: true,
+                rejects: None,
+            };
+            println!("next: mfa-migrate rehearse {}", crate::lines::flags_of(&selection));
+        }
     }
     Ok(Exit::Done)
 }
@@ -47,22 +73,36 @@ pub(crate) fn inspect(source: &Source, config: &Config) -> anyhow::Result<Inspec
         contested_serials: Vec::new(),
     };
     let history = History::default();
-    let (found, counts) =
-        extractor::inspect(source, BTreeMap::<&'static str, u64>::new, |problems, seen| {
-            let Seen::Accepted(row) = seen else { return };
-            let plan = rules::plan(&row.record, &nobody, &config.policy, &history, &keys);
-            let mut words: Vec<&'static str> = plan.notes.iter().map(|n| n.code.as_str()).collect();
-            words.sort_unstable();
-            words.dedup();
-            for word in words {
-                *problems.entry(word).or_default() += 1;
+    let (found, counts) = extractor::inspect(source, Seeing::default, |seeing, seen| {
+        let row = match seen {
+            Seen::Accepted(row) => row,
+            Seen::Rejected(reject) => {
+                // Each thread goes forward in the file, so its first ones are the first of all among them.
+                if seeing.rejects.len() < LISTED {
+                    seeing.rejects.push(reject.clone());
+                }
+                return;
             }
-        })?;
+        };
+        let plan = rules::plan(&row.record, &nobody, &config.policy, &history, &keys);
+        let mut words: Vec<&'static str> = plan.notes.iter().map(|n| n.code.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        for word in words {
+            *seeing.problems.entry(word).or_default() += 1;
+        }
+    })?;
     let mut problems = BTreeMap::new();
-    for (word, n) in counts.into_iter().flatten() {
-        *problems.entry(word).or_default() += n;
+    let mut rejects = Vec::new();
+    for seeing in counts {
+        rejects.extend(seeing.rejects);
+        for (word, n) in seeing.problems {
+            *problems.entry(word).or_default() += n;
+        }
     }
-    Ok(Inspection { found, problems, cohorts: BTreeMap::new() })
+    rejects.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    rejects.truncate(LISTED);
+    Ok(Inspection { found, problems, cohorts: BTreeMap::new(), rejects })
 }
 
 impl Inspection {
@@ -153,7 +193,9 @@ impl Inspection {
                 println!("  {n:>9}  {name}");
             }
         }
-        println!("next: mfa-migrate rehearse --datafile {}", file.display());
+        for reject in &self.rejects {
+            println!("  rejected: {}", at(reject));
+        }
     }
 
     fn as_json(&self) -> serde_json::Value {
@@ -184,7 +226,7 @@ impl Inspection {
         let mut object = serde_json::json!({
             "snapshot": manifest.id, "format": manifest.format, "read": manifest.read,
             "accepted": manifest.accepted, "rejected": manifest.rejected, "unknownKeys": manifest.unknown_keys,
-            "seedsJoined": self.found.seeds_joined,
+            "seedsJoined": self.found.seeds_joined, "firstRejects": self.rejects,
         });
         if let Some(map) = object.as_object_mut() {
             map.extend(sections);

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use telemetry::{Shutdown, shutdown_on_signal};
 
 pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::Result<Exit> {
-    config.graph()?;
+    graph::Reader::new(config.graph()?, graph::Pace::new())?;
     let plan = verb.plan.as_deref().map(PlanFile::open).transpose()?;
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
@@ -35,6 +35,9 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let finished = engine.work(&spec, plan.as_ref(), &notices, &shutdown).await?;
     if json {
+        if let Released::Stopped(_) = &finished.released {
+            notices.line("stopped before the end; the same command resumes");
+        }
         println!("{}", end_object(&finished, &manifest));
     } else {
         summarise(&engine, &finished, &manifest).await?;
@@ -106,7 +109,7 @@ pub(crate) async fn write_rejects(
     selection: &Selection,
     notices: &Notices,
 ) -> anyhow::Result<()> {
-    if manifest.rejected == 0 {
+    if manifest.rejected + manifest.side_rejected == 0 {
         return Ok(());
     }
     let path = match (&selection.rejects, &selection.datafile) {
@@ -118,8 +121,9 @@ pub(crate) async fn write_rejects(
         }
         (None, None) => return Ok(()),
     };
-    let mut out = csv::Writer::from_path(&path)
+    let file = lines::private_file(&path)
         .with_context(|| format!("the rejects cannot be written to {}", path.display()))?;
+    let mut out = csv::Writer::from_writer(file);
     out.write_record(["file", "line", "field", "code"])?;
     for reject in engine.ledger.rejects(&manifest.id).await? {
         out.write_record([
@@ -130,6 +134,11 @@ pub(crate) async fn write_rejects(
         ])?;
     }
     out.flush()?;
-    notices.line(&format!("{} rejected records are listed in {}", manifest.rejected, path.display()));
+    notices.line(&format!(
+        "{} rejected records and {} rejected rows of side files are listed in {}",
+        manifest.rejected,
+        manifest.side_rejected,
+        path.display()
+    ));
     Ok(())
 }

@@ -16,7 +16,10 @@ use telemetry::{Shutdown, shutdown_on_signal};
 
 pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow::Result<Exit> {
     // What is missing to reach Graph is said before anything is read or made.
-    config.graph()?;
+    graph::Reader::new(config.graph()?, graph::Pace::new())?;
+    if let Some(path) = &verb.out {
+        plan_file::must_be_writable(path)?;
+    }
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("rehearse");
@@ -129,10 +132,12 @@ pub(crate) async fn summarise(
 fn next(verb: &Rehearse, selection: &Selection) {
     match (&verb.out, &selection.datafile) {
         (Some(plan), _) => println!("next: look at {0}, then mfa-migrate migrate --plan {0}", plan.display()),
-        (None, Some(file)) => println!(
-            "next: mfa-migrate migrate --datafile {0}   or save the plan first: mfa-migrate rehearse --datafile {0} --out plan.ndjson",
-            file.display()
-        ),
+        (None, Some(_)) => {
+            let flags = lines::flags_of(selection);
+            println!(
+                "next: mfa-migrate migrate {flags}   or save the plan first: mfa-migrate rehearse {flags} --out plan.ndjson"
+            );
+        }
         (None, None) => println!("next: mfa-migrate migrate"),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> any
     };
     let mut out: Box<dyn Write + Send> = match &verb.out {
         Some(path) => Box::new(BufWriter::new(
-            std::fs::File::create(path)
+            crate::lines::private_file(path)
                 .with_context(|| format!("the report cannot be written to {}", path.display()))?,
         )),
         None => Box::new(BufWriter::new(std::io::stdout())),

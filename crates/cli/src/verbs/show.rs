@@ -6,15 +6,20 @@ use crate::engine::Engine;
 use crate::lines::{self, Opened};
 use crate::{Exit, Usage};
 use anyhow::bail;
-use contract::{Change, EntraId, RawPhone, Record, Target, UserMethods, context};
+use contract::{Change, EntraId, RawPhone, Record, RunKind, Target, UserMethods, context};
 use ledger::UserHistory;
 
 pub(crate) async fn run(verb: &Show, config: &Config, json: bool) -> anyhow::Result<Exit> {
     let engine = Engine::look(config).await?;
-    let history = engine.ledger.user_history(engine.coordinator.user_key(&verb.user)).await?;
+    let mut history = engine.ledger.user_history(engine.coordinator.user_key(&verb.user)).await?;
+    if history.entries.is_empty()
+        && let Some(username) = by_upn(&engine, &verb.user).await?
+    {
+        history = engine.ledger.user_history(engine.coordinator.user_key(&username)).await?;
+    }
     if history.entries.is_empty() {
         bail!(Usage(format!(
-            "the ledger knows no user \"{}\"; it takes the username exactly as the datafile has it (`mfa-migrate report` \
+            "the ledger knows no user \"{}\"; it takes the username as the datafile has it, or the user principal name (`mfa-migrate report` \
              lists them)",
             verb.user
         )));
@@ -34,6 +39,22 @@ pub(crate) async fn run(verb: &Show, config: &Config, json: bool) -> anyhow::Res
         print(&engine, &entries, &history, &now)?;
     }
     Ok(Exit::Done)
+}
+
+/// The service desk has the user principal name, the datafile may have `DOMAIN\user`: the last run knows both.
+async fn by_upn(engine: &Engine, upn: &str) -> anyhow::Result<Option<String>> {
+    let Some(run) = engine.ledger.latest_run(&[RunKind::Migrate, RunKind::Rehearse]).await? else {
+        return Ok(None);
+    };
+    let mut found = None;
+    lines::for_each(engine, run.id, |entry| {
+        if entry.directory.as_ref().is_some_and(|d| d.upn.eq_ignore_ascii_case(upn.trim())) {
+            found = Some(entry.record.username);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(found)
 }
 
 /// Asks Graph, if it is configured; `show` is of use without it too.

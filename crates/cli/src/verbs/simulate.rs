@@ -2,7 +2,6 @@
 
 use crate::args::SimulateTenant;
 use crate::{Exit, Usage};
-use anyhow::Context;
 use telemetry::{Shutdown, shutdown_on_signal};
 
 pub(crate) async fn run(verb: &SimulateTenant) -> anyhow::Result<Exit> {
@@ -20,7 +19,7 @@ pub(crate) async fn run(verb: &SimulateTenant) -> anyhow::Result<Exit> {
     let users = state.user_count();
     let listener = tokio::net::TcpListener::bind(&verb.listen)
         .await
-        .with_context(|| format!("{} cannot be listened on", verb.listen))?;
+        .map_err(|e| Usage(format!("{} cannot be listened on ({e})", verb.listen)))?;
     let address = listener.local_addr()?;
     println!(
         "simulated tenant of {users} users on http://{address}; state at /simulator/state, Ctrl-C ends it"

@@ -36,7 +36,10 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     let checkpoints = engine.ledger.checkpoints(run.id).await?;
     let reason = reason(engine, run, &counts).await?;
     let now_ms = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)?;
-    let speed = speed(&checkpoints, &counts, now_ms);
+    let mut speed = speed(&checkpoints, &counts, now_ms);
+    if !crate::lock::is_held(&engine.config().ledger_path()?) {
+        speed.eta = None;
+    }
     if json {
         let shown: Vec<_> = checkpoints
             .iter()
@@ -104,6 +107,10 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
     }
     if !crate::lock::is_held(&engine.config().ledger_path()?) {
         return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
+    }
+    let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
+    if let Some(reason) = lines::paced(&engine.ledger.learned_rates().await?, now_s) {
+        return Ok(Some(reason));
     }
     let horizon = engine.config().worker_settings().horizon();
     Ok(lines::waits(engine.ledger.as_ref(), run.id, counts, horizon).await)

@@ -2,7 +2,7 @@
 
 use super::fixture::{manifest, record, reject, sealed};
 use crate::{Error, Ledger};
-use contract::SnapshotId;
+use contract::{Reject, SnapshotId, SnapshotManifest};
 use std::sync::Arc;
 
 pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
@@ -47,7 +47,14 @@ async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {
         assert!(matches!(ledger.complete_snapshot(&wrong).await, Err(Error::Incomplete { .. })), "{wrong:?}");
         assert_eq!(ledger.snapshot(&id).await.unwrap(), None);
     }
-    ledger.complete_snapshot(&manifest(&id, 2, 1)).await.unwrap();
+    ledger.file_rejects(&id, &[Reject { file: Some("seeds.csv".to_owned()), ..reject(9) }]).await.unwrap();
+    assert!(
+        ledger.complete_snapshot(&manifest(&id, 2, 1)).await.is_err(),
+        "a side file's reject is counted apart"
+    );
+    let whole = SnapshotManifest { side_rejected: 1, ..manifest(&id, 2, 1) };
+    ledger.complete_snapshot(&whole).await.unwrap();
+    assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(whole));
 }
 
 async fn a_value_is_kept_once_under_a_race<L: Ledger>(ledger: L) {

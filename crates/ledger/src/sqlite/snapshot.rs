@@ -127,7 +127,7 @@ pub(super) async fn complete(db: &mut SqliteConnection, manifest: &SnapshotManif
     let checks = [
         ("accepted records", manifest.accepted, records),
         ("rejects", manifest.rejected + manifest.side_rejected, rejects),
-        ("records read", manifest.read, records.saturating_add(rejects)),
+        ("rows read", manifest.read + manifest.side_rejected, records.saturating_add(rejects)),
     ];
     for (what, expected, found) in checks {
         if expected != found {

@@ -243,8 +243,8 @@ pub(super) fn rows() -> Vec<Row> {
                 c.record.backup = phone("1", "4255550111", "7");
                 c.policy.methods = vec![Method::Phone, Method::Backup];
             },
-            &["office - > +1 4255550111x7"],
-            &["phone-invalid phone", ALONE],
+            &[],
+            &["phone-invalid phone", "backup-skipped-both-extensions backup"],
         ),
         row(
             "B4",

@@ -215,6 +215,16 @@ fn defaults() -> Vec<Row> {
             "D2",
             |c| {
                 mobile(c);
+                c.record.mode = Mode::OathToken;
+                c.has_token("T9", contract::TokenStatus::FailedActivation);
+            },
+            &[MOBILE, "default - > sms"],
+            &[SUBSTITUTED, ALONE],
+        ),
+        row(
+            "D2",
+            |c| {
+                mobile(c);
                 c.record.mode = Mode::PhoneApp;
             },
             &[MOBILE, "default - > sms"],
