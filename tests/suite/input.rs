@@ -307,3 +307,21 @@ fn what_was_done_can_be_looked_at_in_every_form() {
     assert!(!shown.to_string().contains(&secret), "a secret is never shown");
     site.run(&["show", "nobody@contoso.example"]).expect(&[2]);
 }
+
+#[test]
+fn a_bad_row_of_a_side_file_is_listed_and_stops_nobody() {
+    let tenant = tenant();
+    let site = Site::new(&tenant);
+    write(
+        &site,
+        "users.csv",
+        b"username,enabled,mode,countrycode,phone\na@x.example,true,voiceCall,1,4255550100\n",
+    );
+    write(&site, "users.devices.csv", b"username,devicename\nnobody@x.example,iPhone\n");
+    write(&site, "seeds.csv", b"serial number,secret key,time interval,manufacturer,model\n,AAAA,45,x,y\n");
+    let run = site.run(&["rehearse", "--datafile", "users.csv", "--token-seeds", "seeds.csv", "--json"]);
+    assert_eq!(run.expect(&[0, 3]).json_lines().len(), 1);
+    let rejects = std::fs::read_to_string(site.path("users.csv.rejects.csv")).unwrap();
+    assert!(rejects.contains("users.devices.csv,2,username,incomplete"), "{rejects}");
+    assert!(rejects.lines().any(|line| line.starts_with("seeds.csv,2,")), "{rejects}");
+}

@@ -237,3 +237,28 @@ fn the_unchanged_are_asked_again_only_when_the_operator_wishes() {
     assert!(all.iter().any(|p| p["codes"].to_string().contains("\"unchanged\"")));
     assert!(looks() > before);
 }
+
+#[test]
+fn a_plan_that_was_applied_holds_nobody_back_the_second_time() {
+    let tenant = Tenant::with(
+        &json!({ "users": [
+            { "id": "u1", "userPrincipalName": "a@contoso.example", "authentication": {} },
+        ] }),
+        &[],
+    );
+    let site = Site::new(&tenant);
+    let record = json!({
+        "username": "a@contoso.example",
+        "settings": { "enabled": true, "mode": "voiceCall", "countryCode": "1", "phone": "4255550100" },
+        // Blocked, so that no fingerprint says that nothing changed since.
+        "devices": [{ "userDeviceId": "1", "deviceName": "iPhone" }],
+    });
+    std::fs::write(site.path("users.ndjson"), format!("{record}\n")).unwrap();
+    site.run(&["rehearse", "--datafile", "users.ndjson", "--out", "plan.ndjson"]).expect(&[0]);
+    let first = site.run(&["migrate", "--plan", "plan.ndjson", "--json"]).expect(&[0, 3]).json();
+    assert_eq!(first["entries"]["applied"], 1);
+    let effects = tenant.journal().len();
+    let second = site.run(&["migrate", "--plan", "plan.ndjson", "--json"]).expect(&[0, 3]).json();
+    assert_eq!(second["entries"]["parked"], 0, "what is there is what was reviewed: {second}");
+    assert_eq!(tenant.journal().len(), effects);
+}
