@@ -15,9 +15,6 @@ use contract::{
 use ledger::SlotOutcome;
 use std::time::Duration;
 
-/// Repeated waits for the horizon after which a write that never shows is a person's business.
-const HORIZONS: u32 = 2;
-
 /// What the look at a user leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -52,11 +49,6 @@ impl Case {
             return Decision::Wait(wait);
         }
         self.another_attempt |= finding.another_attempt;
-        // A crash is no horizon waited out: whoever was hit by two still gets a first full try.
-        if finding.never_showed && self.claim.attempts.saturating_sub(self.claim.crashes) >= HORIZONS {
-            self.notes.push(note(Code::NotVisible, Subject::User));
-            return Decision::Settle(EntryState::Parked);
-        }
         self.plan(assignment, keys)
     }
 

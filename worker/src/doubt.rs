@@ -24,9 +24,7 @@ pub(crate) struct Finding {
     pub(crate) outcomes: Vec<(String, IntentOutcome)>,
     /// Something may still land: look again after this, plan nothing before.
     pub(crate) look_again_after: Option<Duration>,
-    /// Something was waited for until the horizon and is not there.
-    pub(crate) never_showed: bool,
-    /// That, or something is only half there: trying again is an attempt.
+    /// Something was waited for until the horizon and is not there, or is only half there: trying again is an attempt.
     pub(crate) another_attempt: bool,
 }
 
@@ -59,7 +57,6 @@ pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Durati
             finding.wait(intent.age, horizon);
             continue;
         } else if same(method, now.as_deref(), intent.change.from.as_deref()) || came_by_itself(intent) {
-            finding.never_showed = true;
             finding.another_attempt = true;
             IntentOutcome::Failed
         } else {
