@@ -59,7 +59,7 @@ impl Engine {
         if path.is_dir() {
             bail!(Usage(format!("the ledger {} is a folder; name a file", path.display())));
         }
-        let lock = Lock::take(&path)?;
+        let lock = Lock::take(&path).await?;
         let sealer = keys::sealer(config, true)?;
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).await?);
         let keys = keys::fingerprints(ledger.as_ref(), &sealer).await?;

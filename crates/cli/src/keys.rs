@@ -67,19 +67,24 @@ fn beside(ledger: &Path) -> PathBuf {
     ledger.with_extension("key")
 }
 
+/// Makes the key under another name first, so that a process that dies in between leaves no half of a key. The lock of
+/// the ledger is held: nobody else makes one at the same time.
 fn create(path: &Path) -> anyhow::Result<Vec<u8>> {
     let key = Sealer::new_key()?;
+    let unfinished = path.with_extension("key.new");
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let mut file =
-        options.open(path).with_context(|| format!("the key file {} cannot be created", path.display()))?;
+    let mut file = options
+        .open(&unfinished)
+        .with_context(|| format!("the key file {} cannot be created", path.display()))?;
     file.write_all(&key)
         .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&unfinished, path))
         .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(key)
 }

@@ -6,6 +6,11 @@
 use anyhow::Context;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `status` looks whether somebody holds the lock, and has it for that instant: so it is asked for more than once.
+const GLANCES: u32 = 10;
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The held lock; released when dropped, and by the system when the process dies.
 #[derive(Debug)]
@@ -15,7 +20,7 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// Takes the lock of a ledger.
-    pub(crate) fn take(ledger: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn take(ledger: &Path) -> anyhow::Result<Self> {
         let path = path_of(ledger);
         let file = File::options()
             .create(true)
@@ -23,7 +28,15 @@ impl Lock {
             .write(true)
             .open(&path)
             .with_context(|| format!("the lock file {} cannot be opened", path.display()))?;
-        match file.try_lock() {
+        let mut taken = file.try_lock();
+        for _ in 0..GLANCES {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            tokio::time::sleep(GLANCE).await;
+            taken = file.try_lock();
+        }
+        match taken {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(crate::Usage(format!(
                 "another mfa-migrate is working on {}; nothing was done. `mfa-migrate status` shows how far it is; stop it \

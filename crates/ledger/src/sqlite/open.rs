@@ -109,12 +109,13 @@ async fn check_ours(path: &Path, connection: &mut SqliteConnection, may_be_empty
     if id == APPLICATION_ID {
         return check_shape(path, connection, may_be_empty).await;
     }
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\'")
+    // What a process leaves that died before the first migration: sqlx's table and the index that comes with it.
+    let others: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
             .fetch_one(&mut *connection)
             .await
             .map_err(|error| from_sqlx(path, error))?;
-    if id == 0 && tables == 0 && may_be_empty {
+    if id == 0 && others == 0 && may_be_empty {
         Ok(())
     } else {
         Err(Error::NotALedger { path: path.to_owned() })

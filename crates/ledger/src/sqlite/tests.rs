@@ -4,6 +4,9 @@ use crate::conformance::conformance;
 use crate::{Error, Ledger, SqliteLedger};
 use contract::{Disposition, Sealed};
 use std::path::Path;
+use sqlx::migrate::Migrate;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 fn sealed(text: &str) -> Sealed {
@@ -105,6 +108,19 @@ async fn another_file_is_refused_and_left_alone() {
     assert!(matches!(error, Error::NotALedger { .. }));
     assert_eq!(error.disposition(), Disposition::Stop);
     assert_eq!(std::fs::read(&foreign).unwrap(), before);
+}
+
+/// A process that dies between sqlx's own table and the first migration leaves an empty ledger, not a stranger's file.
+#[tokio::test]
+async fn a_death_before_the_first_migration_leaves_a_ledger_to_be() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    connection.ensure_migrations_table("_sqlx_migrations").await.unwrap();
+    connection.close().await.unwrap();
+    open(&path).await;
+    SqliteLedger::open_read_only(&path).await.unwrap();
 }
 
 #[tokio::test]
