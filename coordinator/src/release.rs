@@ -90,7 +90,7 @@ impl Coordinator {
                 unchanged.push(entry.ordinal);
             } else {
                 let order = Order::new(run.id, entry.ordinal);
-                orders.push(Message { id: order.message_id(), body: order.encode() });
+                orders.push(Message::new(order.message_id(), order.encode()));
             }
         }
         (unchanged, orders)

@@ -39,19 +39,19 @@ pub fn publish(
     let mut page = Vec::with_capacity(PAGE);
     for item in records.by_ref() {
         let message = match item? {
-            Item::Accepted(row) => Message {
-                id: format!("{}-{}", id.0, row.ordinal),
-                body: SnapshotMessage::Record {
+            Item::Accepted(row) => Message::new(
+                format!("{}-{}", id.0, row.ordinal),
+                SnapshotMessage::Record {
                     sealed: sealer.seal_json(&context::record(&id, row.ordinal), &row.record)?,
                     ordinal: row.ordinal,
                     snapshot: id.clone(),
                 }
                 .encode(),
-            },
-            Item::Rejected(reject) | Item::SideRejected(reject) => Message {
-                id: format!("{}-reject-{}-{}", id.0, reject.file.as_deref().unwrap_or_default(), reject.line),
-                body: SnapshotMessage::Reject(reject).encode(),
-            },
+            ),
+            Item::Rejected(reject) | Item::SideRejected(reject) => Message::new(
+                format!("{}-reject-{}-{}", id.0, reject.file.as_deref().unwrap_or_default(), reject.line),
+                SnapshotMessage::Reject { snapshot: id.clone(), reject }.encode(),
+            ),
         };
         page.push(message);
         if page.len() == PAGE {
@@ -59,7 +59,7 @@ pub fn publish(
         }
     }
     let manifest = records.manifest().clone();
-    page.push(Message { id: format!("{}-end", id.0), body: SnapshotMessage::End(manifest.clone()).encode() });
+    page.push(Message::new(format!("{}-end", id.0), SnapshotMessage::End(manifest.clone()).encode()));
     runtime.block_on(queue.publish(page))?;
     Ok(manifest)
 }

@@ -3,6 +3,7 @@
 use crate::{Delivery, Depth, Error, Message, Queue, Settle};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -123,9 +124,30 @@ impl Queue for EmbeddedQueue {
         }
     }
 
-    fn depth(&self) -> Depth {
+    async fn publish_later(&self, message: Message, delay: Duration) -> Result<(), Error> {
+        let queue = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // Closed meanwhile: what a queue in memory loses is released again from the ledger.
+            queue.publish(vec![message]).await.ok();
+        });
+        Ok(())
+    }
+
+    async fn park(&self, message: Message, reason: &str) -> Result<(), Error> {
+        tracing::warn!(id = message.id, reason, "a message is set aside");
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, Error> {
         let inner = self.shared.lock();
-        Depth { ready: inner.ready.len(), unacked: inner.unacked }
+        Ok(Depth { ready: inner.ready.len(), unacked: inner.unacked })
+    }
+
+    fn set_prefetch(&self, _deliveries: usize) {}
+
+    fn waits_for(&self) -> Option<String> {
+        None
     }
 
     fn close(&self) {
@@ -140,7 +162,7 @@ mod tests {
     use super::*;
 
     fn message(n: usize) -> Message {
-        Message { id: n.to_string(), body: vec![] }
+        Message::new(n.to_string(), vec![])
     }
 
     #[tokio::test]
@@ -148,10 +170,10 @@ mod tests {
         let queue = EmbeddedQueue::new(10);
         queue.publish(vec![message(1), message(2)]).await.unwrap();
         let mut got = queue.receive(2).await.unwrap();
-        assert_eq!(queue.depth(), Depth { ready: 0, unacked: 2 });
+        assert_eq!(queue.depth().await.unwrap(), Depth { ready: 0, unacked: 2 });
         assert!(got.remove(0).ack());
         drop(got);
-        assert_eq!(queue.depth(), Depth { ready: 1, unacked: 0 });
+        assert_eq!(queue.depth().await.unwrap(), Depth { ready: 1, unacked: 0 });
         assert_eq!(format!("{:?}", queue.receive(9).await.unwrap()), "[Delivery(2)]");
     }
 
@@ -168,7 +190,7 @@ mod tests {
                 assert!(delivery.ack());
                 seen += 1;
             }
-            assert!(queue.depth().ready <= 2);
+            assert!(queue.depth().await.unwrap().ready <= 2);
         }
         publisher.await.unwrap().unwrap();
     }

@@ -1,4 +1,4 @@
-//! The queue between the parts. The only crate that will know AMQP.
+//! The queue between the parts. The only crate that knows AMQP.
 //!
 //! A queue is a hint, never the truth: what it loses, the coordinator releases again from the ledger. A message is
 //! gone only when its delivery was acked; a delivery that is dropped goes back.
@@ -7,6 +7,9 @@ mod embedded;
 
 pub use embedded::EmbeddedQueue;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 /// A message: a deterministic id, the same for every copy, and a body that says its own version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -14,6 +17,15 @@ pub struct Message {
     pub id: String,
     /// The body.
     pub body: Vec<u8>,
+    /// `traceparent` and its like, and what a parked message says of itself.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Message {
+    /// A message without headers.
+    pub fn new(id: String, body: Vec<u8>) -> Self {
+        Self { id, body, headers: BTreeMap::new() }
+    }
 }
 
 /// Why the queue could not do it.
@@ -33,7 +45,7 @@ impl Error {
     }
 }
 
-/// How much lies in a queue.
+/// How much lies in a queue; both are what the queue last said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
     /// Waiting to be delivered.
@@ -51,8 +63,22 @@ pub trait Queue: Send + Sync + 'static {
     /// Waits for at least one message and answers up to `max` that are there. `Error::Closed` when nothing will come.
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, Error>;
 
+    /// Puts a message in that is delivered after at least `delay`, or a little later: delays come in steps. Returns when
+    /// it is safe, so that the delivery it stands for can be acked.
+    async fn publish_later(&self, message: Message, delay: Duration) -> Result<(), Error>;
+
+    /// Sets a message aside for a person, with the reason in words. Returns when it is safe there; ack after that.
+    async fn park(&self, message: Message, reason: &str) -> Result<(), Error>;
+
     /// How much lies in it.
-    fn depth(&self) -> Depth;
+    async fn depth(&self) -> Result<Depth, Error>;
+
+    /// How many deliveries the receiver can have in hand at once; a hint, in force soon.
+    fn set_prefetch(&self, deliveries: usize);
+
+    /// What keeps the queue from working, in words ("blocked by the broker: low on memory, for 12 s"); absent when nothing
+    /// does.
+    fn waits_for(&self) -> Option<String>;
 
     /// No more is taken in; what is there may still be received.
     fn close(&self);
@@ -79,6 +105,11 @@ impl std::fmt::Debug for Delivery {
 }
 
 impl Delivery {
+    /// The message, until it is settled.
+    pub fn message(&self) -> Option<&Message> {
+        self.message.as_ref()
+    }
+
     /// The body; empty once settled.
     pub fn body(&self) -> &[u8] {
         self.message.as_ref().map_or(&[], |m| &m.body)

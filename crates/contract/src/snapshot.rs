@@ -52,6 +52,8 @@ pub enum RejectCode {
     DuplicateUsername,
     /// A SOAP document without its other half, or a device row without its user.
     Incomplete,
+    /// Damaged on its way: the message cannot be opened, or is of a version that this build does not know.
+    Unreadable,
 }
 
 impl RejectCode {
@@ -65,6 +67,7 @@ impl RejectCode {
             Self::RecordTooLarge => "record-too-large",
             Self::DuplicateUsername => "duplicate-username",
             Self::Incomplete => "incomplete",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -24,7 +24,12 @@ pub enum SnapshotMessage {
         sealed: Sealed,
     },
     /// A record that was turned away.
-    Reject(Reject),
+    Reject {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What was turned away, and why.
+        reject: Reject,
+    },
     /// All was sent.
     End(SnapshotManifest),
 }
@@ -52,7 +57,7 @@ impl SnapshotMessage {
                 out.extend_from_slice(&sealed.0);
                 out
             }
-            Self::Reject(reject) => json(REJECT, reject),
+            Self::Reject { snapshot, reject } => json(REJECT, &(snapshot, reject)),
             Self::End(manifest) => json(END, manifest),
         }
     }
@@ -74,7 +79,11 @@ impl SnapshotMessage {
                     sealed: Sealed(sealed.to_vec()),
                 })
             }
-            REJECT => Ok(Self::Reject(serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?)),
+            REJECT => {
+                let (snapshot, reject) =
+                    serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
+                Ok(Self::Reject { snapshot, reject })
+            }
             END => Ok(Self::End(serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?)),
             _ => Err(MessageError::Malformed),
         }

@@ -16,8 +16,8 @@ pub use conformance::conformance;
 pub use error::Error;
 pub use rows::{
     Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
-    InventoryRow, MatchCounts, NewIntent, OpenedRun, PreImage, Release, ResultRow, Run, RunSpec, RunTotals,
-    SlotOutcome, SnapshotFiling, UserHistory,
+    InventoryRow, Lead, MatchCounts, NewIntent, OpenedRun, ParkedMessage, PreImage, Presence, Release, ResultRow,
+    Run, RunSpec, RunTotals, Seen, ServiceKind, SlotOutcome, SnapshotFiling, UserHistory,
 };
 pub use sqlite::SqliteLedger;
 
@@ -26,6 +26,9 @@ use contract::{
     SnapshotManifest, UserKey,
 };
 use std::time::Duration;
+
+/// See [`Ledger::step_pace`].
+pub type PaceStep = Box<dyn FnOnce(Option<&str>, f64) -> String + Send>;
 
 /// What every dialect does. Times are the database's own; durations are relative to it.
 #[async_trait::async_trait]
@@ -59,6 +62,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// A complete snapshot's manifest.
     async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotManifest>, Error>;
 
+    /// The complete snapshot that was completed last.
+    async fn latest_snapshot(&self) -> Result<Option<SnapshotManifest>, Error>;
+
+    /// How far a snapshot is filed; absent when nothing of it came yet.
+    async fn snapshot_filing(&self, id: &SnapshotId) -> Result<Option<SnapshotFiling>, Error>;
+
+    /// Files records that came damaged, by ordinal: rejects of the code `unreadable`, their line the ordinal. When the
+    /// snapshot is completed they count among its rejected and not its accepted.
+    async fn file_unreadable(&self, id: &SnapshotId, ordinals: &[i64]) -> Result<(), Error>;
+
     /// The rejects of a snapshot, by line.
     async fn rejects(&self, id: &SnapshotId) -> Result<Vec<Reject>, Error>;
 
@@ -81,9 +94,42 @@ pub trait Ledger: Send + Sync + 'static {
     /// Adds to a run's totals of requests and seconds, which outlive the process.
     async fn add_totals(&self, id: RunId, add: &RunTotals) -> Result<(), Error>;
 
-    /// Embedded only: the process that wrote this ledger before us is gone (we hold its lock), so its leases are void
-    /// and what it had released is to be released again. Answers how many claims were voided.
-    async fn take_over(&self) -> Result<u64, Error>;
+    /// The runs that a coordinator has to drive: preparing or open, and not halted; oldest first.
+    async fn runs_to_drive(&self) -> Result<Vec<Run>, Error>;
+
+    /// Halts a run that cannot go on without a person, with the reason in words that name nobody. Nothing of it is
+    /// claimed or released any more. `open_run` takes the reason away again. A run that has ended is left as it is.
+    async fn halt_run(&self, id: RunId, reason: &str) -> Result<(), Error>;
+
+    // Who is at work.
+
+    /// Waits until this process is the one that coordinates, and answers the ledger as the leader sees it: every
+    /// statement that changes something carries the leader's term, and changes nothing (`Error::Deposed`) once another
+    /// leads. SQLite: the process holds the file's lock and so leads at once; the process that wrote before is gone, its
+    /// leases are void and what it had released is released again. PostgreSQL: an advisory lock.
+    async fn lead(&self, name: &str) -> Result<Lead, Error>;
+
+    /// Tells that a service is alive, and what it waits for, if anything.
+    async fn report_presence(&self, presence: &Presence) -> Result<(), Error>;
+
+    /// The services that were alive within the last `within`, by kind and name.
+    async fn presences(&self, within: Duration) -> Result<Vec<Seen>, Error>;
+
+    /// Files that a message was set aside; one that is on file already (queue, id) is left as it is.
+    async fn file_parked_message(&self, queue: &str, id: &str, reason: &str) -> Result<(), Error>;
+
+    /// The messages set aside, newest first, at most `limit`, and how many there are in all.
+    async fn parked_messages(&self, limit: u32) -> Result<(Vec<ParkedMessage>, u64), Error>;
+
+    // The shared pace.
+
+    /// One step of a bucket's shared pace: under the lock of its row, `step` gets what is on file (absent at first) and
+    /// the database's time in seconds since 1970, and answers what is on file next. Losing the last steps in a crash of
+    /// the database does no harm, so the commit need not wait for the disk.
+    async fn step_pace(&self, bucket: &str, step: PaceStep) -> Result<(), Error>;
+
+    /// The shared pace of every bucket, as on file, and the database's time in seconds since 1970.
+    async fn paces(&self) -> Result<(Vec<(String, String)>, f64), Error>;
 
     // The directory of a run.
 
@@ -125,20 +171,20 @@ pub trait Ledger: Send + Sync + 'static {
     // Release, claim, write-ahead, settle.
 
     /// Marks up to `limit` waiting entries as released and answers them by ordinal: those never released, those whose
-    /// snooze is over, and those released more than `stale_after` ago; and entries whose lease ended more than `grace`
+    /// snooze is over, and those released more than `stale_after` ago (`None`: those are left alone); and entries whose lease ended more than `grace`
     /// ago, which go back to waiting first.
     async fn release(
         &self,
         run: RunId,
         limit: u32,
-        stale_after: Duration,
+        stale_after: Option<Duration>,
         grace: Duration,
     ) -> Result<Release, Error>;
 
     /// Settles waiting entries that need no worker (rule U5), as `unchanged` with this code word.
     async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error>;
 
-    /// Claims waiting entries of an open run for `lease`. Entries that are settled, claimed by somebody or not due yet
+    /// Claims waiting entries of an open run that is not halted for `lease`. Entries that are settled, claimed by somebody or not due yet
     /// are simply not among the answers; neither, in a writing run, are users that another writing run holds (from its
     /// first claim of the user until that entry is settled or the run ends).
     async fn claim(

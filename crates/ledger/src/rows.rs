@@ -69,6 +69,8 @@ pub struct Run {
     pub ended_at_ms: Option<i64>,
     /// Requests and seconds so far.
     pub totals: RunTotals,
+    /// Why it cannot go on without a person; absent while it can.
+    pub halted: Option<String>,
 }
 
 /// Totals of a run over all processes that worked on it.
@@ -359,6 +361,76 @@ pub struct ResultRow {
     pub record: Sealed,
     /// When it was settled, in milliseconds since 1970 UTC.
     pub settled_at_ms: Option<i64>,
+}
+
+/// What a service does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceKind {
+    /// Reads datafiles.
+    Extractor,
+    /// Files, releases, sweeps; one of them leads.
+    Coordinator,
+    /// Moves users.
+    Worker,
+}
+
+impl ServiceKind {
+    /// The word in the ledger and in `status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Extractor => "extractor",
+            Self::Coordinator => "coordinator",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Reads a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Extractor, Self::Coordinator, Self::Worker].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A service that is alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// Host and process, such as `node7-4711`.
+    pub name: String,
+    /// What it does.
+    pub kind: ServiceKind,
+    /// What it waits for, in words that name nobody; absent when nothing is in its way.
+    pub waits_for: Option<String>,
+}
+
+/// A service, and how long ago it was last heard of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The service.
+    pub presence: Presence,
+    /// By the database's clock.
+    pub ago: Duration,
+}
+
+/// A message that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedMessage {
+    /// The queue it came from.
+    pub queue: String,
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// When, in milliseconds since 1970 UTC.
+    pub parked_at_ms: i64,
+}
+
+/// The leadership of a process over a ledger, for as long as this value lives.
+pub struct Lead {
+    /// The ledger as the leader sees it.
+    pub ledger: std::sync::Arc<dyn crate::Ledger>,
+    /// Number of the leadership, growing; 0 where nobody can compete.
+    pub term: i64,
+    /// Turns true when the leadership is lost (the session that held it is gone); never where nobody can compete.
+    pub lost: tokio::sync::watch::Receiver<bool>,
 }
 
 /// All that is on file for a user.
