@@ -7,12 +7,15 @@
 
 mod checker;
 mod product;
+mod proxy;
 mod recorder;
+pub mod services;
 mod sweep;
 mod tenant;
 
 pub use checker::{Expected, Verdict};
 pub use product::{Outcome, Running, Site, binary, use_binary};
+pub use proxy::Proxy;
 pub use recorder::{Exchange, Recorder};
 pub use sweep::{FAULTS, Sweep, sweep};
 pub use tenant::{Tenant, read_lines};

@@ -13,4 +13,5 @@ mod kills;
 mod leaks;
 mod openapi;
 mod plans;
+mod services;
 mod tidy;

@@ -1,0 +1,103 @@
+//! The guard of a server's folder, and how servers are started so that they hold nothing of ours.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A folder that is removed, with every process that lives in it, when this value or its process ends.
+pub(super) struct Guard {
+    folder: PathBuf,
+    process: Child,
+}
+
+impl Guard {
+    /// Makes a folder and sets a guard over it, before any server is started in it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a word from tests/run to its own harness, no configuration"
+    )]
+    pub(super) fn set(name: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("mfa-migrate-{name}-"))
+            .tempdir()
+            .expect("folder")
+            .keep();
+        let register = std::env::var("MFA_MIGRATE_TESTS_GUARDS").unwrap_or_default();
+        let mut process = Command::new("bash")
+            .args(["-c", include_str!("guard.sh"), "mfa-migrate-guard", &register])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("bash");
+        let pipe = process.stdin.as_mut().expect("its input");
+        writeln!(pipe, "{}", folder.display()).expect("the guard");
+        open_to_all(&folder);
+        Self { folder, process }
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        // It removes what it guards and ends; there is nobody left to tell of a failure.
+        drop(self.process.wait());
+    }
+}
+
+/// Lets other users of the machine enter a folder.
+pub(super) fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
+/// A command whose output goes to a file of the folder, in a group of its own so that ^C does not reach it.
+pub(super) fn quiet(program: &Path, folder: &Path) -> Command {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("out.log")).expect("a log");
+    let mut command = Command::new(program);
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("the log"))
+        .stderr(log)
+        .process_group(0);
+    command
+}
+
+/// What the servers of a folder said, for a failure's words.
+pub(super) fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("out.log")).unwrap_or_default()
+}
+
+/// Waits until something is so; false when it was not within the limit.
+pub(super) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !is_so() {
+        if started.elapsed() > limit {
+            return false;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "another process's state gives no signal; no runtime is blocked"
+        )]
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// Sends a signal by name.
+pub(super) fn signal(name: &str, pid: u32) {
+    let sent =
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    // It may be gone already, which is what most signals want.
+    drop(sent);
+}
