@@ -1,26 +1,29 @@
-//! What every process needs to be seen and stopped: the log, the shutdown signal, and in test builds crash points.
+//! What every process needs to be seen and stopped: the log, traces and metrics, the shutdown signal, and in test builds
+//! crash points. The only crate that knows OpenTelemetry; the others call plain functions.
 //!
-//! Logs go to standard error. Nothing here ever takes a number, a secret or a token.
+//! Logs go to standard error, traces and metrics to a collector where one is named. Nothing here ever takes a number, a
+//! secret, a token or a user, and nothing here ever makes the work wait.
 
+mod collector;
 mod crash;
+mod install;
+mod instruments;
+mod names;
+mod record;
 mod shutdown;
+mod spans;
 
 pub use crash::{CRASH_POINTS, crash_point};
+pub use install::{Installed, Settings, install, install_log};
+pub use names::{Kind, NAMES, Name};
+pub use record::{
+    Place, Request, forget_entries, ledger_operation, record_consumed, record_leases_expired,
+    record_parked_message, record_processed, record_quota_granted, record_quota_verdict, record_released,
+    record_request, record_sent, record_settled, record_settled_deliveries, set_entries, set_quota, set_step,
+};
 pub use shutdown::{Shutdown, shutdown_on_signal};
-
-use tracing_subscriber::EnvFilter;
-
-/// Installs the log for this process: `filter` as in `RUST_LOG` (such as `info` or `worker=debug`). Calling it twice
-/// leaves the first.
-pub fn install_log(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
-    // A second installation (tests in one process) is refused by the library, and that is fine.
-    drop(
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_target(false)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
-    );
-}
+pub use spans::{
+    Headers, ORIGIN, TRACEPARENT, answered, failed, headers, headers_of, link, process_span, publish_span,
+    request_span, send_span,
+};
+pub use tracing::{Instrument, Span};

@@ -1,0 +1,153 @@
+//! What a process installs once, at its beginning: the log to standard error, and the export where one is asked for.
+//!
+//! Without an endpoint no thread is started and no span is recorded. The library's own variables hold
+//! (`OTEL_EXPORTER_OTLP_ENDPOINT`, its two kinds by signal, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`,
+//! `OTEL_TRACES_SAMPLER`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`,
+//! `OTEL_SDK_DISABLED` …); what is given in `Settings` goes before them.
+
+use crate::collector::Collector;
+use crate::{instruments, spans};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::trace::TracerProvider;
+use std::time::Duration;
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// The instrumentation scope of all that we export.
+const SCOPE: &str = "mfa-migrate";
+/// How long the end of a process waits for what is not delivered yet. A collector that hangs costs this much and no more.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
+/// Libraries that only the export uses. Their trace prints headers, and those may hold the collector's password.
+const EXPORTS_OWN: [&str; 3] = ["h2", "tonic", "tower"];
+
+/// What to install.
+#[derive(Clone)]
+pub struct Settings {
+    /// `service.name` of what is exported, such as `mfa-migrate-worker`.
+    pub service: &'static str,
+    /// The log's filter as in `RUST_LOG`, such as `info` or `worker=debug`.
+    pub level: String,
+    /// Where a collector takes OTLP over gRPC, such as `http://127.0.0.1:4317`. Absent: as the environment says, and
+    /// nothing is exported where it does not.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The endpoint may hold a password.
+        f.debug_struct("Settings")
+            .field("service", &self.service)
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was installed. Dropping it sends what is left to the collector, for three seconds at most; the log stays.
+#[must_use = "dropping it ends the export"]
+pub struct Installed {
+    collector: Option<Collector>,
+}
+
+impl std::fmt::Debug for Installed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Installed").field("exports", &self.exports()).finish()
+    }
+}
+
+impl Installed {
+    /// Whether traces and metrics are exported.
+    pub fn exports(&self) -> bool {
+        self.collector.is_some()
+    }
+
+    /// Sends what is left, for at most `within`, and ends the export. It blocks: no place for a thread of the runtime.
+    pub fn shutdown(mut self, within: Duration) {
+        if let Some(mut collector) = self.collector.take() {
+            collector.stop(within);
+        }
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        if let Some(mut collector) = self.collector.take() {
+            collector.stop(FLUSH_WITHIN);
+        }
+    }
+}
+
+/// Installs the log and, where an endpoint is given, the export. An endpoint that is no address is told in the log, and
+/// the work goes on without an export. Calling it twice leaves the first.
+pub fn install(settings: &Settings) -> Installed {
+    let wanted = is_wanted(settings) && instruments::instruments().is_none();
+    let (collector, refused) = match wanted.then(|| Collector::start(settings)) {
+        Some(Ok(collector)) => (Some(collector), None),
+        Some(Err(refused)) => (None, Some(refused)),
+        None => (None, None),
+    };
+    install_subscriber(&settings.level, collector.as_ref());
+    if let Some(collector) = &collector {
+        instruments::make(&collector.metrics.meter(SCOPE));
+    }
+    if let Some(refused) = refused {
+        tracing::warn!("{refused}; no traces and metrics are exported");
+    }
+    Installed { collector }
+}
+
+/// Installs the log alone: `filter` as in `RUST_LOG` (such as `info` or `worker=debug`). Calling it twice leaves the
+/// first.
+pub fn install_log(filter: &str) {
+    install_subscriber(filter, None);
+}
+
+fn install_subscriber(filter: &str, collector: Option<&Collector>) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_filter(filter.and(filter_fn(is_for_the_log)));
+    let traces = collector.map(|collector| {
+        tracing_opentelemetry::layer()
+            .with_tracer(collector.traces.tracer(SCOPE))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(|metadata: &Metadata<'_>| {
+                metadata.is_span() && metadata.target() == spans::TARGET
+            }))
+    });
+    // A second installation (tests in one process) is refused by the library, and that is fine.
+    drop(tracing_subscriber::registry().with(traces).with(log).try_init());
+}
+
+/// Exported spans are not repeated on every line of the log, and the export does not speak of itself.
+fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
+    let top = metadata.target().split("::").next().unwrap_or_default();
+    metadata.target() != spans::TARGET && !EXPORTS_OWN.contains(&top)
+}
+
+fn is_wanted(settings: &Settings) -> bool {
+    let given = settings.otlp_endpoint.as_deref().is_some_and(|endpoint| !endpoint.trim().is_empty());
+    let named = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    ];
+    let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+    !disabled && (given || named.into_iter().any(is_set))
+}
+
+/// Whether a variable of the library's own is set; empty counts as not, as the specification has it.
+pub(crate) fn is_set(name: &str) -> bool {
+    variable(name).is_some()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the library's own variables, which it reads itself too")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
