@@ -165,6 +165,14 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// Another process leads by now.
+    #[error(
+        "another process coordinates by now ({operation}); nothing of this step was kept, and this one stops leading"
+    )]
+    Deposed {
+        /// What was being done.
+        operation: &'static str,
+    },
     /// The task that did the work ended before it was done: the process is being shut down.
     #[error("the process is shutting down ({operation}); nothing of this step was kept")]
     Stopped {
@@ -174,7 +182,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the caller does next: a lock held by somebody else goes away, everything else does not.
+    /// What the caller does next: a lock held by somebody else goes away, everything else does not. Of a deposed leader
+    /// no statement changed anything: the process stops leading, and may wait to lead again.
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Busy { .. } => Disposition::Retry,
@@ -193,6 +202,7 @@ impl Error {
             | Self::NotSettled { .. }
             | Self::Row { .. }
             | Self::Query { .. }
+            | Self::Deposed { .. }
             | Self::Stopped { .. } => Disposition::Stop,
         }
     }

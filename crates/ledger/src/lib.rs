@@ -8,6 +8,7 @@
 #[cfg(any(test, feature = "conformance"))]
 mod conformance;
 mod error;
+mod filing;
 mod rows;
 mod sqlite;
 
@@ -16,8 +17,8 @@ pub use conformance::conformance;
 pub use error::Error;
 pub use rows::{
     Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
-    InventoryRow, Lead, MatchCounts, NewIntent, OpenedRun, ParkedMessage, PreImage, Presence, Release, ResultRow,
-    Run, RunSpec, RunTotals, Seen, ServiceKind, SlotOutcome, SnapshotFiling, UserHistory,
+    InventoryRow, Lead, MatchCounts, NewIntent, OpenedRun, ParkedMessage, PreImage, Presence, Release,
+    ResultRow, Run, RunSpec, RunTotals, Seen, ServiceKind, SlotOutcome, SnapshotFiling, UserHistory,
 };
 pub use sqlite::SqliteLedger;
 

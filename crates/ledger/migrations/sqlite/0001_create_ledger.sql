@@ -23,10 +23,11 @@ CREATE TABLE learned_rate (
 -- A datafile as captured. `no` stands for the long id in every row that belongs to it. The manifest is there once the
 -- rows have been counted against it, and only then is the snapshot complete.
 CREATE TABLE snapshot (
-    no       INTEGER PRIMARY KEY,
-    id       TEXT NOT NULL UNIQUE,
-    format   TEXT NOT NULL,
-    manifest TEXT
+    no           INTEGER PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    format       TEXT NOT NULL,
+    manifest     TEXT,
+    completed_at INTEGER
 );
 
 -- A record of a snapshot. The six keys stand in the order of contract::Match::ALL; matching joins on them. The sealed
@@ -58,7 +59,8 @@ CREATE TABLE record_serial (
 
 CREATE INDEX record_serial_by_record ON record_serial (snapshot, ordinal);
 
--- What was turned away. The file's name is empty where the source is a single file, since a key cannot be null.
+-- What was turned away. The file's name is empty where the source is a single file, since a key cannot be null. A record
+-- that came damaged has the code `unreadable`, the field `(message)`, and its ordinal for a line.
 CREATE TABLE reject (
     snapshot INTEGER NOT NULL REFERENCES snapshot (no),
     file     TEXT NOT NULL,
@@ -69,7 +71,7 @@ CREATE TABLE reject (
 ) WITHOUT ROWID;
 
 -- One pass over a batch. Totals of requests live here because they outlive the process; counts of users do not,
--- because they come from the entries. AUTOINCREMENT: a run's number is part of sealing contexts and never comes back.
+-- because they come from the entries. `halted` is why the run cannot go on without a person. AUTOINCREMENT: a run's number is part of sealing contexts and never comes back.
 CREATE TABLE run (
     no                 INTEGER PRIMARY KEY AUTOINCREMENT,
     kind               TEXT NOT NULL,
@@ -82,6 +84,7 @@ CREATE TABLE run (
     state              TEXT NOT NULL,
     opened_at          INTEGER NOT NULL,
     ended_at           INTEGER,
+    halted             TEXT,
     requests           INTEGER NOT NULL DEFAULT 0,
     writes             INTEGER NOT NULL DEFAULT 0,
     throttled          INTEGER NOT NULL DEFAULT 0,
@@ -234,4 +237,29 @@ CREATE TABLE checkpoint (
     counts TEXT NOT NULL,
     at_ms  INTEGER NOT NULL,
     UNIQUE (run, step, page)
+);
+
+-- Who is at work, and what it waits for.
+CREATE TABLE presence (
+    kind      TEXT NOT NULL,
+    name      TEXT NOT NULL,
+    waits_for TEXT,
+    seen_at   INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+
+-- Messages that were set aside.
+CREATE TABLE parked_message (
+    no        INTEGER PRIMARY KEY,
+    queue     TEXT NOT NULL,
+    id        TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    parked_at INTEGER NOT NULL,
+    UNIQUE (queue, id)
+);
+
+-- The shared pace, a row a bucket; what is in it is the pacer's affair.
+CREATE TABLE pace (
+    bucket TEXT NOT NULL PRIMARY KEY,
+    state  TEXT NOT NULL
 );

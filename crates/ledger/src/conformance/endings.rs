@@ -32,7 +32,7 @@ async fn settled_stays_settled<L: Ledger>(world: World<L>) {
     assert!(
         world.ledger.file_intents(run, &[intent(&claim, "mobile", None, None)]).await.unwrap().is_empty()
     );
-    assert_eq!(world.ledger.take_over().await.unwrap(), 0);
+    world.ledger.lead("north").await.unwrap();
     assert_eq!(world.ledger.settle_unchanged(run, &[1], "unchanged-since-last").await.unwrap(), 0);
     assert_eq!(world.release(run).await, (vec![], 0));
     let after = world.ledger.results(run, 0, 1).await.unwrap().remove(0);

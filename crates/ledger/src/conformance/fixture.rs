@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A lease that does not end within a test.
-pub(super) const LONG: Duration = Duration::from_secs(3600);
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
 /// A fingerprint that a word and a number stand for.
-pub(super) fn print(word: &str, number: i64) -> Fingerprint {
+pub(crate) fn print(word: &str, number: i64) -> Fingerprint {
     let mut bytes = [0; 16];
     for (byte, letter) in bytes.iter_mut().zip(word.bytes().take(8)) {
         *byte = letter;
@@ -24,17 +24,17 @@ pub(super) fn print(word: &str, number: i64) -> Fingerprint {
 }
 
 /// Bytes that stand for an envelope.
-pub(super) fn sealed(text: &str) -> Sealed {
+pub(crate) fn sealed(text: &str) -> Sealed {
     Sealed(format!("sealed:{text}").into_bytes())
 }
 
 /// The Entra user of a record.
-pub(super) fn entra(number: i64) -> EntraId {
+pub(crate) fn entra(number: i64) -> EntraId {
     EntraId(format!("00000000-0000-0000-0000-{number:012}"))
 }
 
 /// A record whose UPN is its number.
-pub(super) fn record(ordinal: i64) -> FiledRecord {
+pub(crate) fn record(ordinal: i64) -> FiledRecord {
     FiledRecord {
         ordinal,
         user_key: UserKey(print("user", ordinal)),
@@ -47,7 +47,7 @@ pub(super) fn record(ordinal: i64) -> FiledRecord {
 }
 
 /// A directory user whose UPN is a number.
-pub(super) fn user(number: i64) -> DirectoryRow {
+pub(crate) fn user(number: i64) -> DirectoryRow {
     DirectoryRow {
         user: entra(number),
         sealed: sealed(&format!("directory {number}")),
@@ -58,12 +58,12 @@ pub(super) fn user(number: i64) -> DirectoryRow {
 }
 
 /// A reject of a line.
-pub(super) fn reject(line: u64) -> Reject {
+pub(crate) fn reject(line: u64) -> Reject {
     Reject { file: None, line, field: "Phone".into(), code: RejectCode::FieldInvalid }
 }
 
 /// A manifest that counts so many.
-pub(super) fn manifest(id: &SnapshotId, accepted: u64, rejected: u64) -> SnapshotManifest {
+pub(crate) fn manifest(id: &SnapshotId, accepted: u64, rejected: u64) -> SnapshotManifest {
     SnapshotManifest {
         v: 1,
         id: id.clone(),
@@ -77,20 +77,20 @@ pub(super) fn manifest(id: &SnapshotId, accepted: u64, rejected: u64) -> Snapsho
 }
 
 /// A ledger with a snapshot in it.
-pub(super) struct World<L> {
-    pub(super) ledger: Arc<L>,
-    pub(super) snapshot: SnapshotId,
+pub(crate) struct World<L> {
+    pub(crate) ledger: Arc<L>,
+    pub(crate) snapshot: SnapshotId,
     users: Vec<i64>,
 }
 
 impl<L: Ledger> World<L> {
     /// Records with the ordinals 1 to `count`.
-    pub(super) async fn of(ledger: L, count: i64) -> Self {
+    pub(crate) async fn of(ledger: L, count: i64) -> Self {
         Self::with(ledger, (1..=count).map(record).collect()).await
     }
 
     /// These records; the directory has a user for each ordinal.
-    pub(super) async fn with(ledger: L, records: Vec<FiledRecord>) -> Self {
+    pub(crate) async fn with(ledger: L, records: Vec<FiledRecord>) -> Self {
         let snapshot = SnapshotId("5".repeat(64));
         let users = records.iter().map(|r| r.ordinal).collect();
         ledger.begin_snapshot(&snapshot, "ndjson").await.unwrap();
@@ -101,7 +101,7 @@ impl<L: Ledger> World<L> {
     }
 
     /// The spec of a run over the snapshot.
-    pub(super) fn spec(&self, kind: RunKind, batch: &str) -> RunSpec {
+    pub(crate) fn spec(&self, kind: RunKind, batch: &str) -> RunSpec {
         RunSpec {
             kind,
             batch: batch.into(),
@@ -114,12 +114,12 @@ impl<L: Ledger> World<L> {
     }
 
     /// A run that is open, its users matched by their UPNs.
-    pub(super) async fn run(&self, kind: RunKind, batch: &str) -> RunId {
+    pub(crate) async fn run(&self, kind: RunKind, batch: &str) -> RunId {
         self.run_of(&self.spec(kind, batch)).await
     }
 
     /// The same for any spec.
-    pub(super) async fn run_of(&self, spec: &RunSpec) -> RunId {
+    pub(crate) async fn run_of(&self, spec: &RunSpec) -> RunId {
         let opened = self.ledger.open_run(spec).await.unwrap();
         if !opened.resumed {
             let rows: Vec<_> = self.users.iter().copied().map(user).collect();
@@ -130,17 +130,17 @@ impl<L: Ledger> World<L> {
     }
 
     /// Claims for a long time.
-    pub(super) async fn claim(&self, run: RunId, ordinals: &[i64]) -> Vec<Claim> {
+    pub(crate) async fn claim(&self, run: RunId, ordinals: &[i64]) -> Vec<Claim> {
         self.ledger.claim(run, ordinals, "worker", LONG).await.unwrap()
     }
 
     /// Claims one for a long time.
-    pub(super) async fn claim_one(&self, run: RunId, ordinal: i64) -> Claim {
+    pub(crate) async fn claim_one(&self, run: RunId, ordinal: i64) -> Claim {
         self.claim(run, &[ordinal]).await.pop().expect("the entry can be claimed")
     }
 
     /// Claims with a lease that is over at once.
-    pub(super) async fn claim_briefly(&self, run: RunId, ordinal: i64) -> Claim {
+    pub(crate) async fn claim_briefly(&self, run: RunId, ordinal: i64) -> Claim {
         self.ledger
             .claim(run, &[ordinal], "worker", Duration::ZERO)
             .await
@@ -150,13 +150,13 @@ impl<L: Ledger> World<L> {
     }
 
     /// Releases all that is due, with nothing stale; answers the ordinals and how many leases had run out.
-    pub(super) async fn release(&self, run: RunId) -> (Vec<i64>, u64) {
-        let release = self.ledger.release(run, 10_000, LONG, Duration::ZERO).await.unwrap();
+    pub(crate) async fn release(&self, run: RunId) -> (Vec<i64>, u64) {
+        let release = self.ledger.release(run, 10_000, None, Duration::ZERO).await.unwrap();
         (release.entries.iter().map(|entry| entry.ordinal).collect(), release.expired)
     }
 
     /// Settles one entry from scratch, its slot `mobile` with this outcome.
-    pub(super) async fn migrate_one(&self, run: RunId, ordinal: i64, outcome: IntentOutcome) -> Claim {
+    pub(crate) async fn migrate_one(&self, run: RunId, ordinal: i64, outcome: IntentOutcome) -> Claim {
         let claim = self.claim_one(run, ordinal).await;
         assert_eq!(
             self.ledger.file_intents(run, &[intent(&claim, "mobile", None, Some("ours"))]).await.unwrap(),
@@ -168,13 +168,13 @@ impl<L: Ledger> World<L> {
     }
 
     /// The state of one entry.
-    pub(super) async fn state(&self, run: RunId, ordinal: i64) -> EntryState {
+    pub(crate) async fn state(&self, run: RunId, ordinal: i64) -> EntryState {
         self.ledger.results(run, ordinal - 1, 1).await.unwrap().first().expect("the entry is there").state
     }
 }
 
 /// A write-ahead row for a claim.
-pub(super) fn intent(claim: &Claim, slot: &str, pre_image: Option<&str>, to: Option<&str>) -> NewIntent {
+pub(crate) fn intent(claim: &Claim, slot: &str, pre_image: Option<&str>, to: Option<&str>) -> NewIntent {
     NewIntent {
         ordinal: claim.ordinal,
         epoch: claim.epoch,
@@ -186,7 +186,7 @@ pub(super) fn intent(claim: &Claim, slot: &str, pre_image: Option<&str>, to: Opt
 }
 
 /// The end of a claim, with nothing to remember.
-pub(super) fn settle(claim: &Claim, state: EntryState, outcomes: &[(&str, IntentOutcome)]) -> Finish {
+pub(crate) fn settle(claim: &Claim, state: EntryState, outcomes: &[(&str, IntentOutcome)]) -> Finish {
     Finish {
         ordinal: claim.ordinal,
         epoch: claim.epoch,
@@ -207,7 +207,7 @@ pub(super) fn settle(claim: &Claim, state: EntryState, outcomes: &[(&str, Intent
 }
 
 /// The other end of a claim.
-pub(super) fn snooze(claim: &Claim, after: Duration, attempt: bool) -> Finish {
+pub(crate) fn snooze(claim: &Claim, after: Duration, attempt: bool) -> Finish {
     Finish {
         ordinal: claim.ordinal,
         epoch: claim.epoch,

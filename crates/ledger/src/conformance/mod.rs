@@ -7,13 +7,14 @@
 
 mod claims;
 mod endings;
-mod fixture;
+pub(crate) mod fixture;
 mod history;
 mod looking;
 mod matching;
 mod random;
 mod releases;
 mod runs;
+mod sharing;
 mod snapshots;
 mod write_ahead;
 
@@ -30,5 +31,6 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     endings::check(&fresh).await;
     looking::check(&fresh).await;
     history::check(&fresh).await;
+    sharing::check(&fresh).await;
     random::check(&fresh).await;
 }

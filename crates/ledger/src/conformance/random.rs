@@ -56,10 +56,10 @@ async fn one_step<L: Ledger>(world: &World<L>, dice: &mut Dice, seen: &mut Seen,
     let ledger = &world.ledger;
     match dice.roll(10) {
         0 => {
-            ledger.release(run, 3, Duration::ZERO, Duration::ZERO).await.unwrap();
+            ledger.release(run, 3, Some(Duration::ZERO), Duration::ZERO).await.unwrap();
         }
         1 if dice.roll(4) == 0 => {
-            ledger.take_over().await.unwrap();
+            ledger.lead("walker").await.unwrap();
         }
         1..=3 => {
             let lease = if dice.roll(3) == 0 { Duration::ZERO } else { LONG };

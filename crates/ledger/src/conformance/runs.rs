@@ -12,7 +12,7 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     done_is_refused_while_users_wait(World::of(fresh().await, 2).await).await;
     totals_add_up(World::of(fresh().await, 1).await).await;
     the_directory_resumes_where_it_stopped(World::of(fresh().await, 3).await).await;
-    taking_over_voids_claims_and_releases(World::of(fresh().await, 3).await).await;
+    a_halted_run_waits_for_a_person(World::of(fresh().await, 2).await).await;
 }
 
 async fn the_same_spec_resumes<L: Ledger>(world: World<L>) {
@@ -152,23 +152,36 @@ async fn the_directory_resumes_where_it_stopped<L: Ledger>(world: World<L>) {
     assert_eq!((cursor.pages, cursor.users, cursor.next, cursor.complete), (2, 3, None, true));
 }
 
-async fn taking_over_voids_claims_and_releases<L: Ledger>(world: World<L>) {
+async fn a_halted_run_waits_for_a_person<L: Ledger>(world: World<L>) {
     let run = world.run(RunKind::Migrate, "north").await;
-    assert_eq!(world.release(run).await.0, [1, 2, 3]);
-    assert!(world.release(run).await.0.is_empty());
-    let held = world.claim(run, &[1, 2]).await;
-    assert_eq!(world.ledger.take_over().await.unwrap(), 2);
-    assert!(world.ledger.renew(run, &[(1, held[0].epoch)], LONG).await.unwrap().is_empty());
-    assert!(
-        world.ledger.finish(run, &[settle(&held[1], EntryState::Applied, &[])]).await.unwrap().is_empty()
-    );
-    assert_eq!(world.release(run).await.0, [1, 2, 3], "what was released is released again");
-    assert_eq!(world.ledger.take_over().await.unwrap(), 0);
-    let writing = world.claim_one(run, 1).await;
-    world.ledger.file_intents(run, &[intent(&writing, "mobile", None, Some("ours"))]).await.unwrap();
-    world.claim_one(run, 2).await;
-    world.ledger.take_over().await.unwrap();
     let south = world.run(RunKind::Migrate, "south").await;
-    let got: Vec<_> = world.claim(south, &[1, 2, 3]).await.iter().map(|c| c.ordinal).collect();
-    assert_eq!(got, [2, 3], "a user whose write is in doubt stays with its run");
+    let held = world.claim_one(run, 1).await;
+    let driven = async || {
+        let runs = world.ledger.runs_to_drive().await.unwrap();
+        runs.iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(driven().await, [run, south], "oldest first");
+    world.ledger.halt_run(run, "a permission is missing").await.unwrap();
+    assert_eq!(driven().await, [south]);
+    let halted = world.ledger.run(run).await.unwrap().unwrap();
+    assert_eq!(halted.halted.as_deref(), Some("a permission is missing"));
+    assert_eq!(halted.state, RunState::Open);
+    assert_eq!(world.release(run).await, (vec![], 0));
+    assert!(world.claim(run, &[2]).await.is_empty());
+    assert_eq!(world.ledger.renew(run, &[(1, held.epoch)], LONG).await.unwrap(), [1], "what is held may end");
+    let end = settle(&held, EntryState::Applied, &[]);
+    assert_eq!(world.ledger.finish(run, &[end]).await.unwrap(), [1]);
+    let opened = world.ledger.open_run(&world.spec(RunKind::Migrate, "north")).await.unwrap();
+    assert!(opened.resumed && opened.run.id == run && opened.run.halted.is_none());
+    assert_eq!(driven().await, [run, south]);
+    assert_eq!(world.release(run).await.0, [2]);
+    world.migrate_one(run, 2, IntentOutcome::Applied).await;
+    world.ledger.set_run_state(run, RunState::Done).await.unwrap();
+    assert_eq!(driven().await, [south], "a run that is done is not driven");
+    world.ledger.halt_run(run, "too late").await.unwrap();
+    assert_eq!(world.ledger.run(run).await.unwrap().unwrap().halted, None);
+    let preparing = world.ledger.open_run(&world.spec(RunKind::Migrate, "west")).await.unwrap().run.id;
+    assert_eq!(driven().await, [south, preparing]);
+    let nobody = world.ledger.halt_run(contract::RunId(999), "nobody").await;
+    assert!(matches!(nobody, Err(Error::NoRun { .. })));
 }

@@ -2,12 +2,14 @@
 
 use super::fixture::{manifest, record, reject, sealed};
 use crate::{Error, Ledger};
-use contract::{Reject, SnapshotId, SnapshotManifest};
+use contract::{Reject, RejectCode, SnapshotId, SnapshotManifest};
 use std::sync::Arc;
 
 pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     a_page_filed_twice_is_filed_once(fresh().await).await;
     complete_is_refused_while_counts_differ(fresh().await).await;
+    damaged_records_count_as_rejected(fresh().await).await;
+    the_latest_snapshot_was_completed_last(fresh().await).await;
     a_value_is_kept_once_under_a_race(fresh().await).await;
     learned_rates_are_replaced(fresh().await).await;
 }
@@ -55,6 +57,50 @@ async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {
     let whole = SnapshotManifest { side_rejected: 1, ..manifest(&id, 2, 1) };
     ledger.complete_snapshot(&whole).await.unwrap();
     assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(whole));
+}
+
+async fn damaged_records_count_as_rejected<L: Ledger>(ledger: L) {
+    let id = SnapshotId("c".repeat(64));
+    assert_eq!(ledger.snapshot_filing(&id).await.unwrap(), None, "nothing of it came yet");
+    assert!(matches!(ledger.file_unreadable(&id, &[1]).await, Err(Error::NoSnapshot { .. })));
+    ledger.begin_snapshot(&id, "csv").await.unwrap();
+    ledger.file_records(&id, &[record(1), record(2)]).await.unwrap();
+    ledger.file_rejects(&id, &[reject(3), Reject { field: "-".into(), ..reject(4) }]).await.unwrap();
+    for _ in 0..2 {
+        // 2 is on file already, and 5 comes whole a second time.
+        ledger.file_unreadable(&id, &[4, 2, 5]).await.unwrap();
+    }
+    assert_eq!(ledger.snapshot_filing(&id).await.unwrap().unwrap().filed, 2);
+    assert!(matches!(ledger.complete_snapshot(&manifest(&id, 3, 2)).await, Err(Error::Incomplete { .. })));
+    ledger.file_records(&id, &[record(5)]).await.unwrap();
+    assert!(matches!(ledger.complete_snapshot(&manifest(&id, 3, 2)).await, Err(Error::Incomplete { .. })));
+    ledger.complete_snapshot(&manifest(&id, 4, 2)).await.unwrap();
+    assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(manifest(&id, 3, 3)), "read is the same");
+    let filing = ledger.snapshot_filing(&id).await.unwrap().unwrap();
+    assert_eq!((filing.complete, filing.filed), (true, 3));
+    let rejects = ledger.rejects(&id).await.unwrap();
+    let told: Vec<_> = rejects.iter().map(|reject| (reject.line, reject.code)).collect();
+    let invalid = RejectCode::FieldInvalid;
+    assert_eq!(told, [(3, invalid), (4, RejectCode::Unreadable), (4, invalid)]);
+    ledger.file_unreadable(&id, &[9]).await.unwrap();
+    assert_eq!(ledger.rejects(&id).await.unwrap(), rejects, "a complete snapshot does not grow");
+}
+
+async fn the_latest_snapshot_was_completed_last<L: Ledger>(ledger: L) {
+    assert_eq!(ledger.latest_snapshot().await.unwrap(), None);
+    let ids = ["d", "e", "f"].map(|letter| SnapshotId(letter.repeat(64)));
+    for id in &ids {
+        ledger.begin_snapshot(id, "csv").await.unwrap();
+    }
+    assert_eq!(ledger.latest_snapshot().await.unwrap(), None, "none is complete");
+    for id in [&ids[1], &ids[0]] {
+        ledger.complete_snapshot(&manifest(id, 0, 0)).await.unwrap();
+        ledger.complete_snapshot(&manifest(&ids[1], 0, 0)).await.unwrap();
+        assert_eq!(ledger.latest_snapshot().await.unwrap(), Some(manifest(id, 0, 0)));
+        // Times are whole milliseconds: the next one is completed in a later one.
+        let completed = ledger.paces().await.unwrap().1;
+        while ledger.paces().await.unwrap().1 < completed + 0.002 {}
+    }
 }
 
 async fn a_value_is_kept_once_under_a_race<L: Ledger>(ledger: L) {

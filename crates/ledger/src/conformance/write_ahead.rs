@@ -134,10 +134,9 @@ async fn a_rollback_settles_the_pre_image<L: Ledger>(world: World<L>) {
 
 async fn earlier_intents_get_their_outcome<L: Ledger>(world: World<L>) {
     let first = world.run(RunKind::Migrate, "north").await;
-    let claim = world.claim_one(first, 1).await;
+    let claim = world.claim_briefly(first, 1).await;
     let rows = ["mobile", "office", "default"].map(|slot| intent(&claim, slot, None, Some("ours")));
     world.ledger.file_intents(first, &rows).await.unwrap();
-    world.ledger.take_over().await.unwrap();
     let mut spec = world.spec(RunKind::Migrate, "north");
     spec.policy_hash = "another".into();
     let second = world.run_of(&spec).await;

@@ -24,7 +24,7 @@ const CLAIM: &str = "
            cut_short = 0
      WHERE run = ?1 AND ordinal IN (SELECT value FROM json_each(?2)) AND state = 'waiting'
        AND (not_before IS NULL OR not_before <= (SELECT now_ms FROM clock))
-       AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open')
+       AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open' AND run.halted IS NULL)
        AND NOT (writing AND EXISTS (SELECT 1 FROM entry other
                WHERE other.entra = entry.entra AND other.holds = 1 AND other.run <> entry.run))
     RETURNING ordinal";

@@ -21,6 +21,24 @@ struct Writer {
     connection: SqliteConnection,
     /// A transaction was begun and not ended; true at the start of an operation only if the one before it panicked.
     open: bool,
+    /// What the connection is set to.
+    durability: Durability,
+}
+
+/// Whether a commit waits for the disk (`PRAGMA synchronous`, sqlite.org/pragma.html#pragma_synchronous).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    Full,
+    Lazy,
+}
+
+impl Durability {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Full => "PRAGMA synchronous = FULL",
+            Self::Lazy => "PRAGMA synchronous = NORMAL",
+        }
+    }
 }
 
 /// The connections of one ledger.
@@ -35,7 +53,9 @@ pub(super) struct Connections {
 impl Connections {
     /// From connections that are open.
     pub(super) fn new(writer: Option<SqliteConnection>, readers: Option<SqlitePool>) -> Self {
-        let writer = writer.map(|connection| Arc::new(Mutex::new(Writer { connection, open: false })));
+        let writer = writer.map(|connection| {
+            Arc::new(Mutex::new(Writer { connection, open: false, durability: Durability::Full }))
+        });
         Self { writer, readers }
     }
 
@@ -45,12 +65,34 @@ impl Connections {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Steps<'c, T> + Send + 'static,
     {
+        self.commit(operation, Durability::Full, steps).await
+    }
+
+    /// The same, but a loss of power may take the last of these transactions; never others, nor a part of one.
+    pub(super) async fn write_lazily<T, F>(&self, operation: &'static str, steps: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Steps<'c, T> + Send + 'static,
+    {
+        self.commit(operation, Durability::Lazy, steps).await
+    }
+
+    async fn commit<T, F>(
+        &self,
+        operation: &'static str,
+        durability: Durability,
+        steps: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Steps<'c, T> + Send + 'static,
+    {
         let Some(writer) = self.writer.clone() else {
             return Err(Error::ReadOnly { operation, source: None });
         };
         let task = tokio::spawn(async move {
             let mut writer = writer.lock_owned().await;
-            writer.transaction(steps).await
+            writer.transaction(durability, steps).await
         });
         match task.await {
             Ok(outcome) => outcome.map_err(|fault| fault.named(operation)),
@@ -93,12 +135,16 @@ impl Connections {
 }
 
 impl Writer {
-    async fn transaction<T, F>(&mut self, steps: F) -> Result<T, Fault>
+    async fn transaction<T, F>(&mut self, durability: Durability, steps: F) -> Result<T, Fault>
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Steps<'c, T>,
     {
         if self.open {
             self.roll_back().await;
+        }
+        if self.durability != durability {
+            sqlx::query(durability.pragma()).execute(&mut self.connection).await?;
+            self.durability = durability;
         }
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await?;
         self.open = true;

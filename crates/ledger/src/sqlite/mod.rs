@@ -12,6 +12,8 @@ mod finish;
 mod look;
 mod matching;
 mod open;
+mod pace;
+mod presence;
 mod release;
 mod run;
 #[cfg(test)]
@@ -22,9 +24,9 @@ mod tests;
 mod write_ahead;
 
 use crate::{
-    Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, Error, FiledRecord, Finish, InventoryRow,
-    Ledger, MatchCounts, NewIntent, OpenedRun, Release, ResultRow, Run, RunSpec, RunTotals, SnapshotFiling,
-    UserHistory,
+    Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, Error, FiledRecord, Finish, InventoryRow, Lead,
+    Ledger, MatchCounts, NewIntent, OpenedRun, PaceStep, ParkedMessage, Presence, Release, ResultRow, Run,
+    RunSpec, RunTotals, Seen, SnapshotFiling, UserHistory,
 };
 use connection::Connections;
 use contract::{
@@ -32,30 +34,38 @@ use contract::{
     SnapshotManifest, UserKey,
 };
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A ledger in a file of SQLite, or in memory.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
     connections: Connections,
+    /// Nobody can compete for a file whose lock we hold, so this stays false; it is kept for those who watch it.
+    never_lost: Arc<watch::Sender<bool>>,
 }
 
 impl SqliteLedger {
     /// Opens a ledger for writing; makes the file, readable by its owner alone, if it is not there, and brings it to
     /// this build's shape. Who else writes to it is the caller's affair (a lock beside the file).
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { connections: open::for_writing(path).await? })
+        Ok(Self::over(open::for_writing(path).await?))
     }
 
     /// Opens a ledger for looking, also beside a process that writes to it. It must be there and of this build's shape;
     /// nothing is migrated, and whatever would write answers `Error::ReadOnly`.
     pub async fn open_read_only(path: &Path) -> Result<Self, Error> {
-        Ok(Self { connections: open::for_reading(path).await? })
+        Ok(Self::over(open::for_reading(path).await?))
     }
 
     /// A ledger that is gone with the process.
     pub async fn open_in_memory() -> Result<Self, Error> {
-        Ok(Self { connections: open::in_memory().await? })
+        Ok(Self::over(open::in_memory().await?))
+    }
+
+    fn over(connections: Connections) -> Self {
+        Self { connections, never_lost: Arc::new(watch::Sender::new(false)) }
     }
 
     /// Folds the write-ahead log into the file. Nothing is lost without it; the file beside is just not left behind.
@@ -83,14 +93,14 @@ impl Ledger for SqliteLedger {
     }
 
     async fn learned_rates(&self) -> Result<Vec<(String, f64)>, Error> {
-        self.connections.read("reading the learned rates", move |db| Box::pin(run::learned_rates(db))).await
+        self.connections.read("reading the learned rates", move |db| Box::pin(pace::learned_rates(db))).await
     }
 
     async fn keep_rates(&self, rates: &[(String, f64)]) -> Result<(), Error> {
         let rates = rates.to_vec();
         self.connections
             .write("keeping the learned rates", move |db| {
-                Box::pin(async move { run::keep_rates(db, &rates).await })
+                Box::pin(async move { pace::keep_rates(db, &rates).await })
             })
             .await
     }
@@ -138,6 +148,28 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn latest_snapshot(&self) -> Result<Option<SnapshotManifest>, Error> {
+        self.connections.read("reading the latest snapshot", move |db| Box::pin(snapshot::latest(db))).await
+    }
+
+    async fn snapshot_filing(&self, id: &SnapshotId) -> Result<Option<SnapshotFiling>, Error> {
+        let id = id.clone();
+        self.connections
+            .read("reading how far a snapshot is filed", move |db| {
+                Box::pin(async move { snapshot::filing(db, &id).await })
+            })
+            .await
+    }
+
+    async fn file_unreadable(&self, id: &SnapshotId, ordinals: &[i64]) -> Result<(), Error> {
+        let (id, ordinals) = (id.clone(), ordinals.to_vec());
+        self.connections
+            .write("filing damaged records", move |db| {
+                Box::pin(async move { snapshot::file_unreadable(db, &id, &ordinals).await })
+            })
+            .await
+    }
+
     async fn rejects(&self, id: &SnapshotId) -> Result<Vec<Reject>, Error> {
         let id = id.clone();
         self.connections
@@ -176,8 +208,61 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn take_over(&self) -> Result<u64, Error> {
-        self.connections.write("taking over", move |db| Box::pin(run::take_over(db))).await
+    async fn runs_to_drive(&self) -> Result<Vec<Run>, Error> {
+        self.connections.read("reading the runs to drive", move |db| Box::pin(run::to_drive(db))).await
+    }
+
+    async fn halt_run(&self, id: RunId, reason: &str) -> Result<(), Error> {
+        let reason = reason.to_owned();
+        self.connections
+            .write("halting a run", move |db| Box::pin(async move { run::halt(db, id, &reason).await }))
+            .await
+    }
+
+    async fn lead(&self, _name: &str) -> Result<Lead, Error> {
+        self.connections.write("taking over", move |db| Box::pin(run::take_over(db))).await?;
+        Ok(Lead { ledger: Arc::new(self.clone()), term: 0, lost: self.never_lost.subscribe() })
+    }
+
+    async fn report_presence(&self, presence: &Presence) -> Result<(), Error> {
+        let presence = presence.clone();
+        self.connections
+            .write("reporting to be alive", move |db| {
+                Box::pin(async move { presence::report(db, &presence).await })
+            })
+            .await
+    }
+
+    async fn presences(&self, within: Duration) -> Result<Vec<Seen>, Error> {
+        self.connections.read("reading who is alive", move |db| Box::pin(presence::seen(db, within))).await
+    }
+
+    async fn file_parked_message(&self, queue: &str, id: &str, reason: &str) -> Result<(), Error> {
+        let (queue, id, reason) = (queue.to_owned(), id.to_owned(), reason.to_owned());
+        self.connections
+            .write("filing a message that was set aside", move |db| {
+                Box::pin(async move { presence::park_message(db, &queue, &id, &reason).await })
+            })
+            .await
+    }
+
+    async fn parked_messages(&self, limit: u32) -> Result<(Vec<ParkedMessage>, u64), Error> {
+        self.connections
+            .read("reading the messages set aside", move |db| Box::pin(presence::parked_messages(db, limit)))
+            .await
+    }
+
+    async fn step_pace(&self, bucket: &str, step: PaceStep) -> Result<(), Error> {
+        let bucket = bucket.to_owned();
+        self.connections
+            .write_lazily("sharing the pace", move |db| {
+                Box::pin(async move { pace::step(db, &bucket, step).await })
+            })
+            .await
+    }
+
+    async fn paces(&self) -> Result<(Vec<(String, String)>, f64), Error> {
+        self.connections.read("reading the shared pace", move |db| Box::pin(pace::all(db))).await
     }
 
     async fn directory_cursor(&self, run: RunId) -> Result<DirectoryCursor, Error> {
@@ -251,7 +336,7 @@ impl Ledger for SqliteLedger {
         &self,
         run: RunId,
         limit: u32,
-        stale_after: Duration,
+        stale_after: Option<Duration>,
         grace: Duration,
     ) -> Result<Release, Error> {
         self.connections

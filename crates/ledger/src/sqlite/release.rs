@@ -13,13 +13,14 @@ pub(super) async fn release(
     db: &mut SqliteConnection,
     run: RunId,
     limit: u32,
-    stale_after: Duration,
+    stale_after: Option<Duration>,
     grace: Duration,
 ) -> Result<Release, Fault> {
-    let open: Option<i64> = sqlx::query_scalar("SELECT no FROM run WHERE no = ?1 AND state = 'open'")
-        .bind(run.0)
-        .fetch_optional(&mut *db)
-        .await?;
+    let open: Option<i64> =
+        sqlx::query_scalar("SELECT no FROM run WHERE no = ?1 AND state = 'open' AND halted IS NULL")
+            .bind(run.0)
+            .fetch_optional(&mut *db)
+            .await?;
     if open.is_none() {
         return Ok(Release::default());
     }
@@ -35,7 +36,7 @@ pub(super) async fn release(
           RETURNING ordinal",
     )
     .bind(run.0)
-    .bind(milliseconds(stale_after))
+    .bind(stale_after.map(milliseconds))
     .bind(i64::from(limit))
     .fetch_all(&mut *db)
     .await?;

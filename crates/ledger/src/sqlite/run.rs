@@ -42,6 +42,7 @@ fn decode(row: &SqliteRow) -> Result<Run, Fault> {
             throttled: row.count("throttled")?,
             seconds: row.value("seconds")?,
         },
+        halted: row.value("halted")?,
     })
 }
 
@@ -73,6 +74,8 @@ pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<Op
     if spec.kind == RunKind::Rehearse {
         drop_rehearsals(db).await?;
     } else if let Some(run) = unfinished(db, spec, snapshot).await? {
+        sqlx::query("UPDATE run SET halted = NULL WHERE no = ?1").bind(run.id.0).execute(db).await?;
+        let run = Run { halted: None, ..run };
         return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
     }
     let superseded = if writes(spec.kind) { supersede(db, &spec.batch).await? } else { Vec::new() };
@@ -217,6 +220,26 @@ async fn refuse_unsettled(db: &mut SqliteConnection, id: RunId) -> Result<(), Fa
     Err(Error::Incomplete { what: format!("run {id} (settled users)"), expected, found }.into())
 }
 
+pub(super) async fn to_drive(db: &mut SqliteConnection) -> Result<Vec<Run>, Fault> {
+    let rows = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.state IN ('preparing', 'open') AND run.halted IS NULL ORDER BY run.no",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(decode).collect()
+}
+
+pub(super) async fn halt(db: &mut SqliteConnection, id: RunId, reason: &str) -> Result<(), Fault> {
+    existing(db, id).await?;
+    sqlx::query("UPDATE run SET halted = ?2 WHERE no = ?1 AND state IN ('preparing', 'open')")
+        .bind(id.0)
+        .bind(reason)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn add_totals(db: &mut SqliteConnection, id: RunId, add: &RunTotals) -> Result<(), Fault> {
     let counted = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let done = sqlx::query(
@@ -231,21 +254,6 @@ pub(super) async fn add_totals(db: &mut SqliteConnection, id: RunId, add: &RunTo
     .execute(db)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoRun { run: id }.into()) }
-}
-
-pub(super) async fn learned_rates(db: &mut SqliteConnection) -> Result<Vec<(String, f64)>, Fault> {
-    Ok(sqlx::query_as("SELECT bucket, rate FROM learned_rate ORDER BY bucket").fetch_all(db).await?)
-}
-
-pub(super) async fn keep_rates(db: &mut SqliteConnection, rates: &[(String, f64)]) -> Result<(), Fault> {
-    for (bucket, rate) in rates {
-        sqlx::query("INSERT INTO learned_rate (bucket, rate) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET rate = excluded.rate")
-            .bind(bucket)
-            .bind(rate)
-            .execute(&mut *db)
-            .await?;
-    }
-    Ok(())
 }
 
 /// Nobody is at work any more, so a user is held only where a write may still be in doubt.

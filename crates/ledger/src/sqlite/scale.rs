@@ -149,7 +149,7 @@ async fn a_hundred_thousand_users_go_through() {
     assert_eq!(counts.matched, 100_000 - 1000 - 198 - 990);
     let mut released = 0;
     loop {
-        let page = ledger.release(run, 2000, HOUR, HOUR).await.unwrap().entries;
+        let page = ledger.release(run, 2000, Some(HOUR), HOUR).await.unwrap().entries;
         let ordinals: Vec<i64> = page.iter().map(|entry| entry.ordinal).collect();
         for group in ordinals.chunks(500) {
             work_off(&ledger, run, group).await;

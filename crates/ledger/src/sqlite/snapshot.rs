@@ -2,10 +2,11 @@
 //!
 //! A row that is there already is never changed, so filing a page twice (a crash in between) is harmless.
 
-use super::decode::Columns;
+use super::decode::{Columns, json};
 use super::fault::Fault;
-use crate::{Error, FiledRecord, SnapshotFiling};
-use contract::{Reject, Sealed, SnapshotId, SnapshotManifest};
+use crate::filing::{MESSAGE, OnFile};
+use crate::{FiledRecord, SnapshotFiling};
+use contract::{Reject, RejectCode, Sealed, SnapshotId, SnapshotManifest};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 /// Rows a statement: SQLite takes 32,766 parameters, and longer statements gain nothing.
@@ -37,15 +38,23 @@ pub(super) async fn begin(
         .bind(format)
         .execute(&mut *db)
         .await?;
+    filing(db, id).await?.ok_or_else(|| Fault::no_snapshot(id))
+}
+
+pub(super) async fn filing(
+    db: &mut SqliteConnection,
+    id: &SnapshotId,
+) -> Result<Option<SnapshotFiling>, Fault> {
     let row = sqlx::query(
         "SELECT manifest IS NOT NULL AS complete,
                 (SELECT count(*) FROM record WHERE snapshot = snapshot.no) AS filed
            FROM snapshot WHERE id = ?1",
     )
     .bind(&id.0)
-    .fetch_one(db)
+    .fetch_optional(db)
     .await?;
-    Ok(SnapshotFiling { complete: row.value("complete")?, filed: row.count("filed")? })
+    row.map(|row| Ok(SnapshotFiling { complete: row.value("complete")?, filed: row.count("filed")? }))
+        .transpose()
 }
 
 /// The number of a snapshot that rows may still be added to; absent when it is complete.
@@ -114,29 +123,57 @@ pub(super) async fn file_rejects(
     Ok(())
 }
 
-pub(super) async fn complete(db: &mut SqliteConnection, manifest: &SnapshotManifest) -> Result<(), Fault> {
-    let Some(snapshot) = open_number(db, &manifest.id).await? else { return Ok(()) };
-    let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM record WHERE snapshot = ?1) AS records,
-                (SELECT count(*) FROM reject WHERE snapshot = ?1) AS rejects",
+/// An ordinal whose record is on file came whole another time.
+pub(super) async fn file_unreadable(
+    db: &mut SqliteConnection,
+    id: &SnapshotId,
+    ordinals: &[i64],
+) -> Result<(), Fault> {
+    let Some(snapshot) = open_number(db, id).await? else { return Ok(()) };
+    sqlx::query(
+        "INSERT INTO reject (snapshot, file, line, field, code)
+         SELECT ?1, '', j.value, ?3, ?4 FROM json_each(?2) j
+          WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.snapshot = ?1 AND r.ordinal = j.value)
+             ON CONFLICT DO NOTHING",
     )
     .bind(snapshot)
+    .bind(json(ordinals.iter().copied()))
+    .bind(MESSAGE)
+    .bind(RejectCode::Unreadable.as_str())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn complete(db: &mut SqliteConnection, manifest: &SnapshotManifest) -> Result<(), Fault> {
+    let Some(snapshot) = open_number(db, &manifest.id).await? else { return Ok(()) };
+    sqlx::query(
+        "DELETE FROM reject WHERE snapshot = ?1 AND field = ?2 AND code = ?3
+            AND EXISTS (SELECT 1 FROM record r WHERE r.snapshot = ?1 AND r.ordinal = reject.line)",
+    )
+    .bind(snapshot)
+    .bind(MESSAGE)
+    .bind(RejectCode::Unreadable.as_str())
+    .execute(&mut *db)
+    .await?;
+    let row = sqlx::query(
+        "SELECT (SELECT count(*) FROM record WHERE snapshot = ?1) AS records,
+                (SELECT count(*) FROM reject WHERE snapshot = ?1) AS rejects,
+                (SELECT count(*) FROM reject WHERE snapshot = ?1 AND field = ?2 AND code = ?3) AS unreadable",
+    )
+    .bind(snapshot)
+    .bind(MESSAGE)
+    .bind(RejectCode::Unreadable.as_str())
     .fetch_one(&mut *db)
     .await?;
-    let (records, rejects): (u64, u64) = (row.count("records")?, row.count("rejects")?);
-    let checks = [
-        ("accepted records", manifest.accepted, records),
-        ("rejects", manifest.rejected + manifest.side_rejected, rejects),
-        ("rows read", manifest.read + manifest.side_rejected, records.saturating_add(rejects)),
-    ];
-    for (what, expected, found) in checks {
-        if expected != found {
-            let what = format!("snapshot {} ({what})", manifest.id);
-            return Err(Error::Incomplete { what, expected, found }.into());
-        }
-    }
-    let text = serde_json::to_string(manifest).map_err(|_| Fault::Column("manifest"))?;
-    sqlx::query("UPDATE snapshot SET manifest = ?2 WHERE no = ?1")
+    let on_file = OnFile {
+        records: row.count("records")?,
+        rejects: row.count("rejects")?,
+        unreadable: row.count("unreadable")?,
+    };
+    let manifest = on_file.check(manifest)?;
+    let text = serde_json::to_string(&manifest).map_err(|_| Fault::Column("manifest"))?;
+    sqlx::query("UPDATE snapshot SET manifest = ?2, completed_at = (SELECT now_ms FROM clock) WHERE no = ?1")
         .bind(snapshot)
         .bind(text)
         .execute(db)
@@ -156,6 +193,15 @@ pub(super) async fn manifest(
         Some(text) => serde_json::from_str(&text).map(Some).map_err(|_| Fault::Column("manifest")),
         None => Ok(None),
     }
+}
+
+pub(super) async fn latest(db: &mut SqliteConnection) -> Result<Option<SnapshotManifest>, Fault> {
+    let text: Option<String> = sqlx::query_scalar(
+        "SELECT manifest FROM snapshot WHERE manifest IS NOT NULL ORDER BY completed_at DESC, no DESC LIMIT 1",
+    )
+    .fetch_optional(db)
+    .await?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| Fault::Column("manifest"))).transpose()
 }
 
 pub(super) async fn rejects(db: &mut SqliteConnection, id: &SnapshotId) -> Result<Vec<Reject>, Fault> {

@@ -1,12 +1,13 @@
 //! What SQLite alone promises: its file, its mode, its refusals. The rest is the conformance suite's.
 
 use crate::conformance::conformance;
+use crate::conformance::fixture::{LONG, World, intent, settle};
 use crate::{Error, Ledger, SqliteLedger};
-use contract::{Disposition, Sealed};
-use std::path::Path;
+use contract::{Disposition, EntryState, RunKind, Sealed};
 use sqlx::migrate::Migrate;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use std::path::Path;
 use tempfile::TempDir;
 
 fn sealed(text: &str) -> Sealed {
@@ -200,4 +201,28 @@ async fn locked(path: &Path, ledger: &SqliteLedger) -> sqlx::Error {
     tried.send(()).unwrap();
     holder.await.unwrap().unwrap();
     error
+}
+
+/// The process that wrote before is gone, since we hold the file's lock.
+#[tokio::test]
+async fn leading_voids_claims_and_releases() {
+    let world = World::of(SqliteLedger::open_in_memory().await.unwrap(), 3).await;
+    let run = world.run(RunKind::Migrate, "north").await;
+    assert_eq!(world.release(run).await.0, [1, 2, 3]);
+    assert!(world.release(run).await.0.is_empty());
+    let held = world.claim(run, &[1, 2]).await;
+    world.ledger.lead("next").await.unwrap();
+    assert!(world.ledger.renew(run, &[(1, held[0].epoch)], LONG).await.unwrap().is_empty());
+    assert!(
+        world.ledger.finish(run, &[settle(&held[1], EntryState::Applied, &[])]).await.unwrap().is_empty()
+    );
+    assert_eq!(world.release(run).await.0, [1, 2, 3], "what was released is released again");
+    world.ledger.lead("next").await.unwrap();
+    let writing = world.claim_one(run, 1).await;
+    world.ledger.file_intents(run, &[intent(&writing, "mobile", None, Some("ours"))]).await.unwrap();
+    world.claim_one(run, 2).await;
+    world.ledger.lead("next").await.unwrap();
+    let south = world.run(RunKind::Migrate, "south").await;
+    let got: Vec<_> = world.claim(south, &[1, 2, 3]).await.iter().map(|c| c.ordinal).collect();
+    assert_eq!(got, [2, 3], "a user whose write is in doubt stays with its run");
 }

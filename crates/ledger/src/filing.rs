@@ -1,0 +1,47 @@
+//! Whether what is on file of a snapshot is what its manifest counts; the same for every dialect.
+//!
+//! A manifest is written at the source, before anything was sent. Records that came damaged are what it cannot know of:
+//! they are moved from its accepted to its rejected, so that `read` stays the sum of both.
+
+use crate::Error;
+use contract::SnapshotManifest;
+
+/// The field of a reject that stands for a record whose message came damaged; no field of a source is called so.
+pub(crate) const MESSAGE: &str = "(message)";
+
+/// The rows of a snapshot, counted.
+pub(crate) struct OnFile {
+    /// Records.
+    pub(crate) records: u64,
+    /// Rejects of every kind.
+    pub(crate) rejects: u64,
+    /// Of them, records that came damaged.
+    pub(crate) unreadable: u64,
+}
+
+impl OnFile {
+    /// The manifest as it is to be kept; `Error::Incomplete` where the rows are not what it counts.
+    pub(crate) fn check(&self, manifest: &SnapshotManifest) -> Result<SnapshotManifest, Error> {
+        let refused = manifest.rejected.saturating_add(manifest.side_rejected);
+        let checks = [
+            ("accepted records", manifest.accepted, self.records.saturating_add(self.unreadable)),
+            ("rejects", refused, self.rejects.saturating_sub(self.unreadable)),
+            (
+                "rows read",
+                manifest.read.saturating_add(manifest.side_rejected),
+                self.records.saturating_add(self.rejects),
+            ),
+        ];
+        for (what, expected, found) in checks {
+            if expected != found {
+                let what = format!("snapshot {} ({what})", manifest.id);
+                return Err(Error::Incomplete { what, expected, found });
+            }
+        }
+        Ok(SnapshotManifest {
+            accepted: self.records,
+            rejected: manifest.rejected.saturating_add(self.unreadable),
+            ..manifest.clone()
+        })
+    }
+}
