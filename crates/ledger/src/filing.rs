@@ -9,6 +9,9 @@ use contract::SnapshotManifest;
 /// The field of a reject that stands for a record whose message came damaged; no field of a source is called so.
 pub(crate) const MESSAGE: &str = "(message)";
 
+/// Why a run with a reviewed plan is not driven at first.
+pub(crate) const PLAN_IS_FILED: &str = "its reviewed plan is still being filed";
+
 /// The rows of a snapshot, counted.
 pub(crate) struct OnFile {
     /// Records.

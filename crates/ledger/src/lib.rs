@@ -49,7 +49,7 @@ pub trait Ledger: Send + Sync + 'static {
     // Snapshots.
 
     /// Opens the filing of a snapshot. Filing again what is complete answers `complete`.
-    async fn begin_snapshot(&self, id: &SnapshotId, format: &str) -> Result<SnapshotFiling, Error>;
+    async fn begin_snapshot(&self, id: &SnapshotId) -> Result<SnapshotFiling, Error>;
 
     /// Files accepted records; a row that is there already (snapshot, ordinal) is left as it is.
     async fn file_records(&self, id: &SnapshotId, rows: &[FiledRecord]) -> Result<(), Error>;
@@ -63,8 +63,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// A complete snapshot's manifest.
     async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotManifest>, Error>;
 
-    /// The complete snapshot that was completed last.
-    async fn latest_snapshot(&self) -> Result<Option<SnapshotManifest>, Error>;
+    /// The complete snapshot that was completed last, and when, in milliseconds since 1970 UTC.
+    async fn latest_snapshot(&self) -> Result<Option<(SnapshotManifest, i64)>, Error>;
 
     /// How far a snapshot is filed; absent when nothing of it came yet.
     async fn snapshot_filing(&self, id: &SnapshotId) -> Result<Option<SnapshotFiling>, Error>;
@@ -80,7 +80,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Finds the unfinished run of the same kind, batch, snapshot, policy and plan, or opens a new one. A rehearsal is
     /// always new, and earlier rehearsals' entries are dropped. Opening a new writing run supersedes unfinished writing
-    /// runs of the same batch: their unsettled entries claim nothing any more; intents and pre-images stay.
+    /// runs of the same batch: their unsettled entries claim nothing any more; intents and pre-images stay. A new run with
+    /// a reviewed plan is halted, so that nobody drives it before its lines are filed: `resume_run` comes after that.
     async fn open_run(&self, spec: &RunSpec) -> Result<OpenedRun, Error>;
 
     /// One run.
@@ -99,8 +100,12 @@ pub trait Ledger: Send + Sync + 'static {
     async fn runs_to_drive(&self) -> Result<Vec<Run>, Error>;
 
     /// Halts a run that cannot go on without a person, with the reason in words that name nobody. Nothing of it is
-    /// claimed or released any more. `open_run` takes the reason away again. A run that has ended is left as it is.
+    /// claimed or released any more, until `resume_run`. A run that has ended is left as it is.
     async fn halt_run(&self, id: RunId, reason: &str) -> Result<(), Error>;
+
+    /// Lets a halted run go on; what was released and not claimed is released again. One that is not halted is left as it
+    /// is.
+    async fn resume_run(&self, id: RunId) -> Result<(), Error>;
 
     // Who is at work.
 

@@ -25,7 +25,6 @@ CREATE TABLE learned_rate (
 CREATE TABLE snapshot (
     no           INTEGER PRIMARY KEY,
     id           TEXT NOT NULL UNIQUE,
-    format       TEXT NOT NULL,
     manifest     TEXT,
     completed_at INTEGER
 );

@@ -93,7 +93,7 @@ impl<L: Ledger> World<L> {
     pub(crate) async fn with(ledger: L, records: Vec<FiledRecord>) -> Self {
         let snapshot = SnapshotId("5".repeat(64));
         let users = records.iter().map(|r| r.ordinal).collect();
-        ledger.begin_snapshot(&snapshot, "ndjson").await.unwrap();
+        ledger.begin_snapshot(&snapshot).await.unwrap();
         ledger.file_records(&snapshot, &records).await.unwrap();
         let count = u64::try_from(records.len()).unwrap();
         ledger.complete_snapshot(&manifest(&snapshot, count, 0)).await.unwrap();

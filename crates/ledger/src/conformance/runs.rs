@@ -1,7 +1,7 @@
 //! Runs: resumed, superseded, ended; and what a new one leaves alone.
 
 use super::fixture::{LONG, World, intent, settle, user};
-use crate::{Error, Ledger, RunTotals};
+use crate::{Error, Ledger, RunSpec, RunTotals};
 use contract::{EntryState, IntentOutcome, Match, RunKind, RunState, SnapshotId};
 use std::time::Duration;
 
@@ -172,7 +172,9 @@ async fn a_halted_run_waits_for_a_person<L: Ledger>(world: World<L>) {
     let end = settle(&held, EntryState::Applied, &[]);
     assert_eq!(world.ledger.finish(run, &[end]).await.unwrap(), [1]);
     let opened = world.ledger.open_run(&world.spec(RunKind::Migrate, "north")).await.unwrap();
-    assert!(opened.resumed && opened.run.id == run && opened.run.halted.is_none());
+    assert!(opened.resumed && opened.run.id == run && opened.run.halted.is_some());
+    assert_eq!(driven().await, [south], "it is found, and goes on only when it is told to");
+    world.ledger.resume_run(run).await.unwrap();
     assert_eq!(driven().await, [run, south]);
     assert_eq!(world.release(run).await.0, [2]);
     world.migrate_one(run, 2, IntentOutcome::Applied).await;
@@ -182,6 +184,12 @@ async fn a_halted_run_waits_for_a_person<L: Ledger>(world: World<L>) {
     assert_eq!(world.ledger.run(run).await.unwrap().unwrap().halted, None);
     let preparing = world.ledger.open_run(&world.spec(RunKind::Migrate, "west")).await.unwrap().run.id;
     assert_eq!(driven().await, [south, preparing]);
+    let planned = RunSpec { plan_hash: Some("p".to_owned()), ..world.spec(RunKind::Migrate, "east") };
+    let planned = world.ledger.open_run(&planned).await.unwrap().run;
+    assert!(planned.halted.is_some(), "its lines are to be filed first");
+    assert_eq!(driven().await, [south, preparing]);
+    world.ledger.resume_run(planned.id).await.unwrap();
+    assert_eq!(driven().await, [south, preparing, planned.id]);
     let nobody = world.ledger.halt_run(contract::RunId(999), "nobody").await;
     assert!(matches!(nobody, Err(Error::NoRun { .. })));
 }

@@ -16,20 +16,20 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
 
 async fn a_page_filed_twice_is_filed_once<L: Ledger>(ledger: L) {
     let id = SnapshotId("a".repeat(64));
-    assert_eq!(ledger.begin_snapshot(&id, "csv").await.unwrap().filed, 0);
+    assert_eq!(ledger.begin_snapshot(&id).await.unwrap().filed, 0);
     for _ in 0..2 {
         ledger.file_records(&id, &[record(1), record(4)]).await.unwrap();
         ledger.file_rejects(&id, &[reject(3), reject(2)]).await.unwrap();
     }
-    let filing = ledger.begin_snapshot(&id, "csv").await.unwrap();
+    let filing = ledger.begin_snapshot(&id).await.unwrap();
     assert_eq!((filing.filed, filing.complete), (2, false));
     assert_eq!(ledger.rejects(&id).await.unwrap(), [reject(2), reject(3)]);
     ledger.complete_snapshot(&manifest(&id, 2, 2)).await.unwrap();
     ledger.complete_snapshot(&manifest(&id, 2, 2)).await.unwrap();
-    assert!(ledger.begin_snapshot(&id, "csv").await.unwrap().complete);
+    assert!(ledger.begin_snapshot(&id).await.unwrap().complete);
     ledger.file_records(&id, &[record(5)]).await.unwrap();
     assert_eq!(
-        ledger.begin_snapshot(&id, "csv").await.unwrap().filed,
+        ledger.begin_snapshot(&id).await.unwrap().filed,
         2,
         "a complete snapshot does not grow"
     );
@@ -39,7 +39,7 @@ async fn a_page_filed_twice_is_filed_once<L: Ledger>(ledger: L) {
 async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {
     let id = SnapshotId("b".repeat(64));
     assert!(matches!(ledger.file_records(&id, &[record(1)]).await, Err(Error::NoSnapshot { .. })));
-    ledger.begin_snapshot(&id, "csv").await.unwrap();
+    ledger.begin_snapshot(&id).await.unwrap();
     ledger.file_records(&id, &[record(1), record(2)]).await.unwrap();
     ledger.file_rejects(&id, &[reject(3)]).await.unwrap();
     let mut dropped = manifest(&id, 2, 1);
@@ -63,7 +63,7 @@ async fn damaged_records_count_as_rejected<L: Ledger>(ledger: L) {
     let id = SnapshotId("c".repeat(64));
     assert_eq!(ledger.snapshot_filing(&id).await.unwrap(), None, "nothing of it came yet");
     assert!(matches!(ledger.file_unreadable(&id, &[1]).await, Err(Error::NoSnapshot { .. })));
-    ledger.begin_snapshot(&id, "csv").await.unwrap();
+    ledger.begin_snapshot(&id).await.unwrap();
     ledger.file_records(&id, &[record(1), record(2)]).await.unwrap();
     ledger.file_rejects(&id, &[reject(3), Reject { field: "-".into(), ..reject(4) }]).await.unwrap();
     for _ in 0..2 {
@@ -90,13 +90,15 @@ async fn the_latest_snapshot_was_completed_last<L: Ledger>(ledger: L) {
     assert_eq!(ledger.latest_snapshot().await.unwrap(), None);
     let ids = ["d", "e", "f"].map(|letter| SnapshotId(letter.repeat(64)));
     for id in &ids {
-        ledger.begin_snapshot(id, "csv").await.unwrap();
+        ledger.begin_snapshot(id).await.unwrap();
     }
     assert_eq!(ledger.latest_snapshot().await.unwrap(), None, "none is complete");
     for id in [&ids[1], &ids[0]] {
         ledger.complete_snapshot(&manifest(id, 0, 0)).await.unwrap();
         ledger.complete_snapshot(&manifest(&ids[1], 0, 0)).await.unwrap();
-        assert_eq!(ledger.latest_snapshot().await.unwrap(), Some(manifest(id, 0, 0)));
+        let (latest, completed_at_ms) = ledger.latest_snapshot().await.unwrap().unwrap();
+        assert_eq!(latest, manifest(id, 0, 0));
+        assert!((completed_at_ms as f64 / 1000.0 - ledger.paces().await.unwrap().1).abs() < 60.0);
         // Times are whole milliseconds: the next one is completed in a later one.
         let completed = ledger.paces().await.unwrap().1;
         while ledger.paces().await.unwrap().1 < completed + 0.002 {}

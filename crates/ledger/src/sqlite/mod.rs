@@ -105,12 +105,10 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn begin_snapshot(&self, id: &SnapshotId, format: &str) -> Result<SnapshotFiling, Error> {
-        let (id, format) = (id.clone(), format.to_owned());
+    async fn begin_snapshot(&self, id: &SnapshotId) -> Result<SnapshotFiling, Error> {
+        let id = id.clone();
         self.connections
-            .write("opening a snapshot", move |db| {
-                Box::pin(async move { snapshot::begin(db, &id, &format).await })
-            })
+            .write("opening a snapshot", move |db| Box::pin(async move { snapshot::begin(db, &id).await }))
             .await
     }
 
@@ -148,7 +146,7 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn latest_snapshot(&self) -> Result<Option<SnapshotManifest>, Error> {
+    async fn latest_snapshot(&self) -> Result<Option<(SnapshotManifest, i64)>, Error> {
         self.connections.read("reading the latest snapshot", move |db| Box::pin(snapshot::latest(db))).await
     }
 
@@ -217,6 +215,10 @@ impl Ledger for SqliteLedger {
         self.connections
             .write("halting a run", move |db| Box::pin(async move { run::halt(db, id, &reason).await }))
             .await
+    }
+
+    async fn resume_run(&self, id: RunId) -> Result<(), Error> {
+        self.connections.write("resuming a run", move |db| Box::pin(run::resume(db, id))).await
     }
 
     async fn lead(&self, _name: &str) -> Result<Lead, Error> {

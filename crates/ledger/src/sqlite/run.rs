@@ -74,15 +74,13 @@ pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<Op
     if spec.kind == RunKind::Rehearse {
         drop_rehearsals(db).await?;
     } else if let Some(run) = unfinished(db, spec, snapshot).await? {
-        sqlx::query("UPDATE run SET halted = NULL WHERE no = ?1").bind(run.id.0).execute(db).await?;
-        let run = Run { halted: None, ..run };
         return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
     }
     let superseded = if writes(spec.kind) { supersede(db, &spec.batch).await? } else { Vec::new() };
     drop_readings(db).await?;
     let id = sqlx::query_scalar(
-        "INSERT INTO run (kind, batch, snapshot, policy, policy_hash, plan_hash, include_unchanged, state, opened_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'preparing', (SELECT now_ms FROM clock)) RETURNING no",
+        "INSERT INTO run (kind, batch, snapshot, policy, policy_hash, plan_hash, include_unchanged, state, opened_at, halted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'preparing', (SELECT now_ms FROM clock), ?8) RETURNING no",
     )
     .bind(spec.kind.as_str())
     .bind(&spec.batch)
@@ -91,6 +89,7 @@ pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<Op
     .bind(&spec.policy_hash)
     .bind(spec.plan_hash.as_deref())
     .bind(spec.include_unchanged)
+    .bind(spec.plan_hash.as_ref().map(|_| crate::filing::PLAN_IS_FILED))
     .fetch_one(&mut *db)
     .await?;
     Ok(OpenedRun { run: existing(db, RunId(id)).await?, resumed: false, superseded })
@@ -254,6 +253,19 @@ pub(super) async fn add_totals(db: &mut SqliteConnection, id: RunId, add: &RunTo
     .execute(db)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(Error::NoRun { run: id }.into()) }
+}
+
+pub(super) async fn resume(db: &mut SqliteConnection, id: RunId) -> Result<(), Fault> {
+    existing(db, id).await?;
+    for statement in [
+        "UPDATE entry SET released_at = NULL
+          WHERE run = ?1 AND state = 'waiting' AND released_at IS NOT NULL
+            AND EXISTS (SELECT 1 FROM run WHERE no = ?1 AND halted IS NOT NULL)",
+        "UPDATE run SET halted = NULL WHERE no = ?1",
+    ] {
+        sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// Nobody is at work any more, so a user is held only where a write may still be in doubt.

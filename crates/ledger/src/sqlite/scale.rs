@@ -60,7 +60,7 @@ fn user(number: i64) -> DirectoryRow {
 
 async fn snapshot(ledger: &SqliteLedger) -> SnapshotId {
     let id = SnapshotId("c".repeat(64));
-    ledger.begin_snapshot(&id, "csv").await.unwrap();
+    ledger.begin_snapshot(&id).await.unwrap();
     let ordinals: Vec<i64> = (1..=USERS).collect();
     for page in ordinals.chunks(PAGE) {
         ledger.file_records(&id, &page.iter().copied().map(record).collect::<Vec<_>>()).await.unwrap();

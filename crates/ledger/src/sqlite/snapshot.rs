@@ -31,11 +31,9 @@ pub(super) async fn kept(db: &mut SqliteConnection, name: &str) -> Result<Option
 pub(super) async fn begin(
     db: &mut SqliteConnection,
     id: &SnapshotId,
-    format: &str,
 ) -> Result<SnapshotFiling, Fault> {
-    sqlx::query("INSERT INTO snapshot (id, format) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+    sqlx::query("INSERT INTO snapshot (id) VALUES (?1) ON CONFLICT DO NOTHING")
         .bind(&id.0)
-        .bind(format)
         .execute(&mut *db)
         .await?;
     filing(db, id).await?.ok_or_else(|| Fault::no_snapshot(id))
@@ -195,13 +193,15 @@ pub(super) async fn manifest(
     }
 }
 
-pub(super) async fn latest(db: &mut SqliteConnection) -> Result<Option<SnapshotManifest>, Fault> {
-    let text: Option<String> = sqlx::query_scalar(
-        "SELECT manifest FROM snapshot WHERE manifest IS NOT NULL ORDER BY completed_at DESC, no DESC LIMIT 1",
+pub(super) async fn latest(db: &mut SqliteConnection) -> Result<Option<(SnapshotManifest, i64)>, Fault> {
+    let found: Option<(String, i64)> = sqlx::query_as(
+        "SELECT manifest, completed_at FROM snapshot WHERE manifest IS NOT NULL ORDER BY completed_at DESC, no DESC LIMIT 1",
     )
     .fetch_optional(db)
     .await?;
-    text.map(|text| serde_json::from_str(&text).map_err(|_| Fault::Column("manifest"))).transpose()
+    found
+        .map(|(text, at)| Ok((serde_json::from_str(&text).map_err(|_| Fault::Column("manifest"))?, at)))
+        .transpose()
 }
 
 pub(super) async fn rejects(db: &mut SqliteConnection, id: &SnapshotId) -> Result<Vec<Reject>, Fault> {
