@@ -9,10 +9,12 @@ use crate::collector::Collector;
 use crate::{instruments, spans};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::time::Duration;
-use tracing::Metadata;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -105,24 +107,44 @@ pub fn install_log(filter: &str) {
 }
 
 fn install_subscriber(filter: &str, collector: Option<&Collector>) {
+    // Not one stack with an absent layer: that counts as one that wants to see every span, and they would all be made.
+    let installed = match collector {
+        Some(collector) => tracing_subscriber::registry()
+            .with(exported_spans(&collector.traces))
+            .with(log_lines(filter))
+            .try_init(),
+        None => tracing_subscriber::registry().with(log_lines(filter)).try_init(),
+    };
+    // A second installation (tests in one process) is refused by the library, and that is fine.
+    drop(installed);
+}
+
+/// What writes the log to standard error.
+fn log_lines<S>(filter: &str) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt::layer()
+    tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_filter(filter.and(filter_fn(is_for_the_log)));
-    let traces = collector.map(|collector| {
-        tracing_opentelemetry::layer()
-            .with_tracer(collector.traces.tracer(SCOPE))
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata: &Metadata<'_>| {
-                metadata.is_span() && metadata.target() == spans::TARGET
-            }))
-    });
-    // A second installation (tests in one process) is refused by the library, and that is fine.
-    drop(tracing_subscriber::registry().with(traces).with(log).try_init());
+        .with_filter(filter.and(filter_fn(is_for_the_log)))
+}
+
+/// What hands the spans made in `spans` to the export, and nothing else: no library's spans, and no line of the log.
+pub(crate) fn exported_spans<S>(provider: &SdkTracerProvider) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(SCOPE))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata: &Metadata<'_>| {
+            metadata.is_span() && metadata.target() == spans::TARGET
+        }))
 }
 
 /// Exported spans are not repeated on every line of the log, and the export does not speak of itself.

@@ -4,6 +4,7 @@
 //! Logs go to standard error, traces and metrics to a collector where one is named. Nothing here ever takes a number, a
 //! secret, a token or a user, and nothing here ever makes the work wait.
 
+mod causes;
 mod collector;
 mod crash;
 mod install;
@@ -13,6 +14,7 @@ mod record;
 mod shutdown;
 mod spans;
 
+pub use causes::causes;
 pub use crash::{CRASH_POINTS, crash_point};
 pub use install::{Installed, Settings, install, install_log};
 pub use names::{Kind, NAMES, Name};

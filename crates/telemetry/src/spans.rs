@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{Span, field::Empty, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+#[cfg(test)]
+mod tests;
+
 /// Headers of a message.
 pub type Headers = BTreeMap<String, String>;
 
