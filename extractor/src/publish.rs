@@ -4,6 +4,7 @@
 use crate::{Item, Source, Survey, records};
 use broker::{Message, Queue};
 use contract::{SealError, Sealer, SnapshotManifest, SnapshotMessage, context};
+use telemetry::crash_point;
 use tokio::runtime::Handle;
 
 /// Messages handed to the queue at once.
@@ -56,10 +57,13 @@ pub fn publish(
         page.push(message);
         if page.len() == PAGE {
             runtime.block_on(queue.publish(std::mem::replace(&mut page, Vec::with_capacity(PAGE))))?;
+            crash_point("extract.page-sent");
         }
     }
     let manifest = records.manifest().clone();
     page.push(Message::new(format!("{}-end", id.0), SnapshotMessage::End(manifest.clone()).encode()));
+    crash_point("extract.before-end");
     runtime.block_on(queue.publish(page))?;
+    crash_point("extract.end-sent");
     Ok(manifest)
 }

@@ -10,6 +10,10 @@ use telemetry::CRASH_POINTS;
 
 /// Before the writes of those who are released with it. The numbers are of passages.
 const PREPARING: &[(&str, u32)] = &[
+    ("extract.page-sent", 1),
+    ("extract.page-sent", 2),
+    ("extract.before-end", 1),
+    ("extract.end-sent", 1),
     ("intake.page-filed", 1),
     ("intake.page-filed", 2),
     ("intake.before-complete", 1),

@@ -4,6 +4,9 @@
 
 /// Every crash point of the product, in the order in which a user meets them. A test walks all of them.
 pub const CRASH_POINTS: &[&str] = &[
+    "extract.page-sent",
+    "extract.before-end",
+    "extract.end-sent",
     "intake.page-filed",
     "intake.before-complete",
     "intake.completed",
