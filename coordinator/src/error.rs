@@ -23,24 +23,29 @@ pub enum Error {
     /// Something could not be sealed or opened.
     #[error("a record could not be sealed or opened; is this the key that it was sealed with?")]
     Seal(#[from] contract::SealError),
-    /// A message of the snapshot is not readable.
-    #[error("a message of the snapshot cannot be read")]
-    Message(#[from] contract::MessageError),
+    /// The policy of a run is not readable.
+    #[error(
+        "the policy of run {0} cannot be read by this version; use the version that opened the run, or a later one"
+    )]
+    Policy(contract::RunId),
     /// The snapshot's messages ended without a manifest.
     #[error("the extractor stopped before the end of the datafile")]
     Unfinished,
 }
 
 impl Error {
-    /// All of them stop the run; it is resumed by the same command.
+    /// What is away comes back; everything else stops the run, and the same command resumes it.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Ledger(_)
-            | Self::Graph { .. }
-            | Self::Broker(_)
-            | Self::Seal(_)
-            | Self::Message(_)
-            | Self::Unfinished => Disposition::Stop,
+            Self::Ledger(error) => error.disposition(),
+            Self::Graph { source, .. } => source.disposition(),
+            Self::Broker(error) => error.disposition(),
+            Self::Seal(_) | Self::Policy(_) | Self::Unfinished => Disposition::Stop,
         }
+    }
+
+    /// Another process leads: nothing was changed, and nothing more is to be done here.
+    pub fn is_deposed(&self) -> bool {
+        matches!(self, Self::Ledger(ledger::Error::Deposed { .. }))
     }
 }

@@ -5,69 +5,179 @@
 //! gets it as it came, sealed.
 
 use crate::{Coordinator, Error};
-use broker::Queue;
+use broker::{Message, Queue};
 use contract::{
-    AppCodes, Match, Policy, Record, Sealed, SnapshotId, SnapshotManifest, SnapshotMessage, UserKey, context,
-    serial_fingerprint,
+    AppCodes, Match, Policy, Record, Reject, SealError, Sealed, SnapshotId, SnapshotManifest,
+    SnapshotMessage, UserKey, context, serial_fingerprint,
 };
 use ledger::FiledRecord;
+use std::collections::BTreeMap;
+use std::time::Duration;
 use telemetry::crash_point;
 
 /// Messages filed at once.
 const PAGE: usize = 500;
+/// How long the end of a snapshot waits for records that are still on their way.
+const LATE: Duration = Duration::from_secs(5);
+/// How often it waits. Redelivery after a broken connection takes seconds; after that, records are missing.
+const LATE_TIMES: u32 = 24;
+/// How often the end of a snapshot has waited.
+const WAITED: &str = "x-waited";
+/// The queue's word in the list of messages set aside.
+const QUEUE: &str = "snapshot";
+
+/// What a page of messages holds of one snapshot.
+#[derive(Default)]
+struct Page {
+    records: Vec<FiledRecord>,
+    rejects: Vec<Reject>,
+    /// Ordinals of records that came damaged.
+    unreadable: Vec<i64>,
+    end: Option<(SnapshotManifest, Message)>,
+}
+
+/// Why a message goes no further.
+struct Aside {
+    /// Whose record it was, where the message's id tells; then the snapshot can do without it.
+    of: Option<(SnapshotId, i64)>,
+    reason: String,
+}
 
 impl Coordinator {
-    /// Files a snapshot from the queue until its manifest comes.
+    /// Files what comes from the queue, whatever snapshots it belongs to, until the one that is waited for is complete, or
+    /// the queue is closed. A message that cannot be opened is set aside and stops nobody else.
     ///
     /// # Errors
-    /// `Unfinished` when the queue was closed before the manifest came.
+    /// `Unfinished` when the queue was closed before the snapshot that is waited for was complete.
     pub async fn intake(
         &self,
         queue: &dyn Queue,
-        id: &SnapshotId,
-        format: &str,
-    ) -> Result<SnapshotManifest, Error> {
-        self.ledger.begin_snapshot(id, format).await?;
+        wanted: Option<&SnapshotId>,
+    ) -> Result<Option<SnapshotManifest>, Error> {
         loop {
             let deliveries = match queue.receive(PAGE).await {
                 Ok(deliveries) => deliveries,
+                Err(broker::Error::Closed) if wanted.is_none() => return Ok(None),
                 Err(broker::Error::Closed) => return Err(Error::Unfinished),
+                Err(error) => return Err(error.into()),
             };
-            let mut records = Vec::with_capacity(deliveries.len());
-            let mut rejects = Vec::new();
-            let mut end = None;
+            let mut pages: BTreeMap<SnapshotId, Page> = BTreeMap::new();
             for delivery in &deliveries {
-                match SnapshotMessage::decode(delivery.body())? {
-                    SnapshotMessage::Record { ordinal, sealed, .. } => {
-                        records.push(self.filed(id, ordinal, sealed)?);
-                    }
-                    SnapshotMessage::Reject(reject) => rejects.push(reject),
-                    SnapshotMessage::End(manifest) => end = Some(manifest),
+                let Some(message) = delivery.message() else { continue };
+                if let Err(aside) = self.sort_in(message, &mut pages) {
+                    self.set_aside(queue, message, aside, &mut pages).await?;
                 }
             }
-            if !records.is_empty() {
-                self.ledger.file_records(id, &records).await?;
+            let mut done = None;
+            for (id, page) in pages {
+                let complete = self.file_page(queue, &id, page).await?;
+                if wanted == Some(&id) {
+                    done = done.or(complete);
+                }
             }
-            if !rejects.is_empty() {
-                self.ledger.file_rejects(id, &rejects).await?;
-            }
-            crash_point("intake.page-filed");
             for delivery in deliveries {
                 if !delivery.ack() {
                     tracing::debug!("a page of the snapshot will come again, and change nothing");
                 }
             }
-            if let Some(manifest) = end {
-                crash_point("intake.before-complete");
-                self.ledger.complete_snapshot(&manifest).await?;
-                crash_point("intake.completed");
-                return Ok(manifest);
+            if done.is_some() {
+                return Ok(done);
             }
         }
     }
 
+    /// Files a page of one snapshot; its manifest, if it is complete now.
+    async fn file_page(
+        &self,
+        queue: &dyn Queue,
+        id: &SnapshotId,
+        page: Page,
+    ) -> Result<Option<SnapshotManifest>, Error> {
+        self.ledger.begin_snapshot(id).await?;
+        if !page.records.is_empty() {
+            self.ledger.file_records(id, &page.records).await?;
+        }
+        if !page.rejects.is_empty() {
+            self.ledger.file_rejects(id, &page.rejects).await?;
+        }
+        if !page.unreadable.is_empty() {
+            self.ledger.file_unreadable(id, &page.unreadable).await?;
+        }
+        crash_point("intake.page-filed");
+        let Some((manifest, message)) = page.end else { return Ok(None) };
+        crash_point("intake.before-complete");
+        match self.ledger.complete_snapshot(&manifest).await {
+            Ok(()) => {}
+            Err(error @ ledger::Error::Incomplete { .. }) => {
+                self.wait_for_the_rest(queue, message, &error).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        crash_point("intake.completed");
+        Ok(self.ledger.snapshot(id).await?)
+    }
+
+    /// The end of a snapshot can overtake records that are delivered again: it comes later once more, and in the end is
+    /// set aside.
+    async fn wait_for_the_rest(
+        &self,
+        queue: &dyn Queue,
+        mut message: Message,
+        missing: &ledger::Error,
+    ) -> Result<(), Error> {
+        let waited = message.headers.get(WAITED).and_then(|n| n.parse().ok()).unwrap_or(0_u32);
+        if waited < LATE_TIMES {
+            message.headers.insert(WAITED.to_owned(), (waited + 1).to_string());
+            queue.publish_later(message, LATE).await?;
+            return Ok(());
+        }
+        let reason = format!("{missing}; send the datafile again");
+        self.ledger.file_parked_message(QUEUE, &message.id, &reason).await?;
+        Ok(queue.park(message, &reason).await?)
+    }
+
+    /// Puts a message's content to what its snapshot's page files.
+    fn sort_in(&self, message: &Message, pages: &mut BTreeMap<SnapshotId, Page>) -> Result<(), Aside> {
+        match SnapshotMessage::decode(&message.body) {
+            Ok(SnapshotMessage::Record { snapshot, ordinal, sealed }) => {
+                let record = self.filed(&snapshot, ordinal, sealed).map_err(|error| Aside {
+                    // Under a key that we lack it is whole, and somebody's mistake: its snapshot waits for it.
+                    of: (!matches!(error, SealError::UnknownKey(_))).then(|| (snapshot.clone(), ordinal)),
+                    reason: error.to_string(),
+                })?;
+                pages.entry(snapshot).or_default().records.push(record);
+            }
+            Ok(SnapshotMessage::Reject { snapshot, reject }) => {
+                pages.entry(snapshot).or_default().rejects.push(reject);
+            }
+            Ok(SnapshotMessage::End(manifest)) => {
+                let page = pages.entry(manifest.id.clone()).or_default();
+                page.end = Some((manifest, message.clone()));
+            }
+            Err(error) => return Err(Aside { of: record_of(&message.id), reason: error.to_string() }),
+        }
+        Ok(())
+    }
+
+    async fn set_aside(
+        &self,
+        queue: &dyn Queue,
+        message: &Message,
+        aside: Aside,
+        pages: &mut BTreeMap<SnapshotId, Page>,
+    ) -> Result<(), Error> {
+        tracing::warn!(id = message.id, reason = aside.reason, "a message is set aside");
+        self.ledger.file_parked_message(QUEUE, &message.id, &aside.reason).await?;
+        queue.park(message.clone(), &aside.reason).await?;
+        if let Some((snapshot, ordinal)) = aside.of {
+            pages.entry(snapshot).or_default().unreadable.push(ordinal);
+        }
+        Ok(())
+    }
+
     /// A record with the fingerprints that matching and rule U5 compare.
-    fn filed(&self, id: &SnapshotId, ordinal: i64, sealed: Sealed) -> Result<FiledRecord, Error> {
+    fn filed(&self, id: &SnapshotId, ordinal: i64, sealed: Sealed) -> Result<FiledRecord, SealError> {
         let record: Record = self.sealer.open_json(&context::record(id, ordinal), &sealed.0)?;
         let keys = Match::ALL.map(|stage| {
             rules::record_key(&record, stage).map(|key| self.keys.of(stage.as_str(), key.as_bytes()))
@@ -93,4 +203,11 @@ impl Coordinator {
     pub fn user_key(&self, username: &str) -> UserKey {
         UserKey(self.keys.of("user", username.trim().to_lowercase().as_bytes()))
     }
+}
+
+/// The record that a message's id names: the snapshot's id, a dash, the ordinal.
+fn record_of(id: &str) -> Option<(SnapshotId, i64)> {
+    let (snapshot, ordinal) = id.split_once('-')?;
+    let is_id = snapshot.len() == 64 && snapshot.bytes().all(|b| b.is_ascii_hexdigit());
+    Some((SnapshotId(is_id.then(|| snapshot.to_owned())?), ordinal.parse().ok()?))
 }

@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod intake;
 mod release;
+mod serve;
 
 pub use error::Error;
 pub use release::Released;
@@ -17,7 +18,8 @@ use contract::{FingerprintKey, Sealer};
 use ledger::Ledger;
 use std::sync::Arc;
 
-/// A coordinator over one ledger.
+/// A coordinator over one ledger. Clones are the same coordinator.
+#[derive(Clone)]
 pub struct Coordinator {
     ledger: Arc<dyn Ledger>,
     sealer: Sealer,
@@ -31,7 +33,8 @@ impl Coordinator {
     }
 }
 
-/// What a release works with: where orders go, and how long a page may take before it is released again.
+/// What a run is driven with: where orders go, and how long a page may take before it is released again.
+#[derive(Clone)]
 pub struct Channel {
     /// The work queue.
     pub orders: Arc<dyn Queue>,

@@ -10,8 +10,12 @@ use ledger::{Counts, Run};
 use std::time::Duration;
 use telemetry::{Shutdown, crash_point};
 
-/// Entries of one page.
+/// Entries of one page, at least.
 const PAGE: u32 = 500;
+/// Pages of a run, at most: every page is followed by a checkpoint, which counts all of the run's entries.
+const PAGES: u64 = 200;
+/// Pages that may lie in the queue: enough that workers never wait for us, few enough that little is out at a time.
+const PAGES_OUT: usize = 4;
 /// How often the ledger is asked again while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -20,8 +24,10 @@ const IDLE: Duration = Duration::from_millis(200);
 pub enum Released {
     /// Every entry is settled, and the run is done.
     Done(Counts),
-    /// A stop was wished for; the same command resumes.
+    /// A stop was wished for, or the run was taken over by a newer one; the same command resumes.
     Stopped(Counts),
+    /// It cannot go on without a person, who reads this reason.
+    Halted(String),
 }
 
 impl Coordinator {
@@ -37,11 +43,20 @@ impl Coordinator {
         shutdown: &Shutdown,
     ) -> Result<Released, Error> {
         let mut page = self.last_page(run).await?;
+        let entries: u64 = self.ledger.counts(run.id).await?.values().sum();
+        let size = PAGE.max(u32::try_from(entries / PAGES).unwrap_or(u32::MAX));
         loop {
             if shutdown.is_requested() {
                 return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
             }
-            let released = self.ledger.release(run.id, PAGE, channel.stale_after, channel.grace).await?;
+            let out = channel.orders.depth().await?.ready;
+            if out >= PAGES_OUT * size as usize {
+                wait(shutdown).await;
+                continue;
+            }
+            // As long as orders lie there, one that nobody has claimed yet is late and not lost.
+            let stale_after = (out == 0).then_some(channel.stale_after);
+            let released = self.ledger.release(run.id, size, stale_after, channel.grace).await?;
             if released.expired > 0 {
                 tracing::warn!(count = released.expired, "leases ran out; their users are released again");
             }
@@ -50,9 +65,10 @@ impl Coordinator {
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
                     return self.end(run, counts).await;
                 }
-                tokio::select! {
-                    () = shutdown.requested() => {}
-                    () = tokio::time::sleep(IDLE) => {}
+                match self.ledger.run(run.id).await? {
+                    Some(Run { halted: Some(reason), .. }) => return Ok(Released::Halted(reason)),
+                    Some(Run { state: RunState::Superseded, .. }) => return Ok(Released::Stopped(counts)),
+                    Some(_) | None => wait(shutdown).await,
                 }
                 continue;
             }
@@ -107,5 +123,12 @@ impl Coordinator {
     async fn last_page(&self, run: &Run) -> Result<u32, Error> {
         let checkpoints = self.ledger.checkpoints(run.id).await?;
         Ok(checkpoints.iter().filter(|c| c.step == "release").map(|c| c.page).max().unwrap_or(0))
+    }
+}
+
+async fn wait(shutdown: &Shutdown) {
+    tokio::select! {
+        () = shutdown.requested() => {}
+        () = tokio::time::sleep(IDLE) => {}
     }
 }

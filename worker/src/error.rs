@@ -28,6 +28,14 @@ pub enum Error {
          check the application's consent, then run the same command again"
     )]
     ForbiddenStreak(u32),
+    /// The queue can no longer be used.
+    #[error("the queue failed")]
+    Broker(#[from] broker::Error),
+    /// The policy of a run is not readable.
+    #[error(
+        "the policy of run {0} cannot be read by this version; use the version that opened the run, or a later one"
+    )]
+    Policy(contract::RunId),
     /// Something could not be sealed.
     #[error("a value could not be sealed")]
     Seal(#[from] contract::SealError),
@@ -37,14 +45,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// All of them end the run; what is not settled is resumed by the same command.
+    /// A ledger or queue that is away comes back; everything else stops the run.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Ledger(_)
-            | Self::Graph(_)
+            Self::Ledger(error) => error.disposition(),
+            Self::Broker(error) => error.disposition(),
+            Self::Graph(_)
             | Self::PermissionMissing { .. }
             | Self::ForbiddenStreak(_)
             | Self::Seal(_)
+            | Self::Policy(_)
             | Self::Group(_) => Disposition::Stop,
         }
     }

@@ -1,16 +1,17 @@
 //! Step 5: carries out the work of a group of users in bundles. It never sends without quota, never starts a write that
 //! could outlast the lease, and never judges a status code: it only sorts answers for the read-back.
 
+use crate::Error;
 use crate::case::{Case, Progress, Work};
 use crate::compare::current_of;
 use crate::lease::Lease;
 use crate::refusals::Call;
-use crate::{Error, Worker};
+use crate::shift::Shift;
 use contract::{DefaultMethod, Target, TokenStep};
 use graph::{Answer, Ask, CodeNow, WriteCall, WriteItem, Writer};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use telemetry::{Shutdown, crash_point};
+use telemetry::crash_point;
 
 /// Items of one bundle (Graph's limit).
 const BUNDLE: usize = 20;
@@ -26,7 +27,7 @@ struct Place {
 /// as much again for the items that wait for their quota behind others of the same group.
 const LOOK_IS_GOOD_FOR: Duration = Duration::from_secs(60);
 
-impl Worker {
+impl Shift {
     /// Writes phones, then tokens, then the default, each stage over all users of the group. Answers what ends the run,
     /// if anything does; the group is then still read back and settled, so that nothing that is known is lost.
     pub(crate) async fn execute(
@@ -70,7 +71,7 @@ impl Worker {
                 return Ok(None);
             }
             for (items, places) in bundles {
-                if self.stopping.get().is_some_and(Shutdown::is_requested) {
+                if self.stopping.is_requested() {
                     return Ok(None);
                 }
                 let not_after = lease.not_after().min(looked_at + LOOK_IS_GOOD_FOR);

@@ -1,7 +1,8 @@
 //! Step 7: what becomes of a claim, from how its work went.
 
+use crate::Error;
 use crate::case::{Case, OATH_SECRET, Progress, note};
-use crate::{Error, Worker};
+use crate::shift::Shift;
 use contract::{
     Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, Target, context, slot_key,
 };
@@ -19,7 +20,7 @@ pub(crate) fn retry_delay(attempt: u32) -> Duration {
     RETRY.delay(attempt, 1.0)
 }
 
-impl Worker {
+impl Shift {
     /// Ends a claim whose work went as it went.
     pub(crate) fn end_of_work(&self, mut case: Case) -> Result<Finish, Error> {
         // What was learnt of an earlier intent no longer counts where a new one was filed in its place.

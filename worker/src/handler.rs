@@ -17,10 +17,10 @@ use crate::decide::Decision;
 use crate::finish::{is_invalid_number, retry_delay};
 use crate::lease::Lease;
 use crate::refusals::Call;
-use crate::{Error, Hands, Worker};
-use broker::Delivery;
+use crate::shift::Shift;
+use crate::{Error, Hands};
 use contract::{
-    Code, Disposition, EntryState, Order, Subject, Target, TokenStatus, TokenStep, UserMethods, context,
+    Code, Disposition, EntryState, Subject, Target, TokenStatus, TokenStep, UserMethods, context,
 };
 use graph::Ask;
 use ledger::{Claim, Finish, NewIntent};
@@ -35,25 +35,13 @@ const ALONE_AFTER: u32 = 2;
 /// Crashes after which a user is parked.
 const PARK_AFTER: u32 = 5;
 
-impl Worker {
-    /// Handles a group of orders from claim to ack.
-    pub(crate) async fn handle(&self, deliveries: Vec<Delivery>) -> Result<(), Error> {
-        let ordinals: Vec<i64> = deliveries
-            .iter()
-            .filter_map(|d| match Order::decode(d.body()) {
-                Ok(order) if order.run == self.assignment.run => Some(order.ordinal),
-                Ok(_) => None,
-                Err(error) => {
-                    tracing::warn!(%error, "an order cannot be read and is dropped; its user is released again");
-                    None
-                }
-            })
-            .collect();
-
+impl Shift {
+    /// Handles a group of orders of this run, from claim to settle; the caller acks.
+    pub(crate) async fn handle(&self, ordinals: &[i64]) -> Result<(), Error> {
         // 1. Claim. The deadline is reckoned from before the claim, on our own monotonic clock.
         let mut lease = Lease::new(Instant::now(), &self.settings);
         let claims =
-            self.ledger.claim(self.assignment.run, &ordinals, &self.owner, self.settings.lease).await?;
+            self.ledger.claim(self.assignment.run, ordinals, &self.owner, self.settings.lease).await?;
         crash_point("worker.claimed");
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
@@ -65,13 +53,6 @@ impl Worker {
             let ours = self.ledger.renew(self.assignment.run, &held, self.settings.lease).await?;
             if ours.contains(&claim.ordinal) {
                 self.move_users(vec![claim], &mut lease).await?;
-            }
-        }
-
-        // Ack last. What was not claimed is settled, held by another, or not due: it needs no second delivery.
-        for delivery in deliveries {
-            if !delivery.ack() {
-                tracing::debug!("an ack was not taken; the order will come again and claim nothing");
             }
         }
         Ok(())
@@ -123,7 +104,7 @@ impl Worker {
 
     /// Waits until writes are not held; answers what is left of a hold that outlasts the deadline.
     async fn hold_beyond(&self, not_after: Instant) -> Option<Duration> {
-        while let Some(hold) = self.writes().held_for {
+        while let Some(hold) = self.pace.of(graph::Bucket::Writes).held_for {
             if Instant::now() + hold >= not_after {
                 return Some(hold);
             }

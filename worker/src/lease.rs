@@ -3,7 +3,8 @@
 //! A Graph write starts only while the lease would outlast it: `now + request timeout + skew < lease end`.
 
 use crate::case::Case;
-use crate::{Error, Settings, Worker};
+use crate::shift::Shift;
+use crate::{Error, Settings};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,7 +28,7 @@ impl Lease {
     }
 }
 
-impl Worker {
+impl Shift {
     /// Renews a lease of which half is used up. Users that are no longer ours are dropped: another worker has them, and
     /// finds what we did by reading.
     pub(crate) async fn renew(&self, lease: &mut Lease, cases: &mut Vec<Case>) -> Result<(), Error> {

@@ -14,16 +14,18 @@ mod handler;
 mod lease;
 mod refusals;
 mod reviewed;
+mod shift;
+mod take;
 
 pub use error::Error;
 
 use broker::Queue;
-use contract::{FingerprintKey, Policy, RunId, Sealer, SnapshotId};
+use contract::{Disposition, FingerprintKey, Policy, RunId, Sealer, SnapshotId};
 use ledger::Ledger;
-use refusals::Refusals;
-use std::sync::{Arc, OnceLock};
+use shift::Shifts;
+use std::sync::Arc;
 use std::time::Duration;
-use telemetry::Shutdown;
+use telemetry::{Shutdown, causes};
 use tokio::task::JoinSet;
 
 /// Users handled together. Twenty users are two full bundles of reads, and at the published 20 writes a second about
@@ -37,6 +39,10 @@ const IN_FLIGHT_S: f64 = 6.0;
 const FRESH_S: f64 = 12.0;
 /// Bounds of the groups in flight.
 const GROUPS: (usize, usize) = (2, 16);
+/// Deliveries in hand at least: two groups, so that bundles are full.
+const LEAST_IN_HAND: usize = 40;
+/// How often a ledger that is away is asked again.
+const AWAY: rules::Backoff = rules::Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(3) };
 
 /// What a worker may do in Entra. A rehearsal holds a client that has no write method.
 #[derive(Clone)]
@@ -94,19 +100,17 @@ impl Settings {
     }
 }
 
-/// What the run is about, as far as workers need it.
+/// What a run is about, as far as workers need it.
 #[derive(Debug, Clone)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// The run.
-    pub run: RunId,
+    pub(crate) run: RunId,
     /// Its snapshot.
-    pub snapshot: SnapshotId,
+    pub(crate) snapshot: SnapshotId,
     /// Its policy.
-    pub policy: Policy,
+    pub(crate) policy: Policy,
     /// Users carry a reviewed plan, and nothing else may be done to them.
-    pub reviewed: bool,
-    /// Methods that were written in this run before (`Ledger::proven`): a 403 there is about one user.
-    pub proven: Vec<String>,
+    pub(crate) reviewed: bool,
 }
 
 /// A worker.
@@ -118,15 +122,13 @@ pub struct Worker {
     sealer: Sealer,
     keys: FingerprintKey,
     settings: Settings,
-    assignment: Assignment,
     owner: String,
-    refusals: Refusals,
-    /// Nothing new is begun once this is wished for.
-    stopping: OnceLock<Shutdown>,
+    /// What this worker knows of the runs whose orders it gets.
+    shifts: Shifts,
 }
 
 impl Worker {
-    /// A worker; `owner` names it in claims.
+    /// A worker; `owner` names it in claims. It is told of its runs by the orders alone.
     #[expect(clippy::too_many_arguments, reason = "its world, given once, in one place")]
     pub fn new(
         ledger: Arc<dyn Ledger>,
@@ -136,47 +138,81 @@ impl Worker {
         sealer: Sealer,
         keys: FingerprintKey,
         settings: Settings,
-        assignment: Assignment,
         owner: String,
     ) -> Self {
-        let refusals = Refusals::new(&refusals::Call::proven_by(&assignment.proven));
-        let stopping = OnceLock::new();
-        Self { ledger, orders, hands, pace, sealer, keys, settings, assignment, owner, refusals, stopping }
+        let shifts = Shifts::default();
+        Self { ledger, orders, hands, pace, sealer, keys, settings, owner, shifts }
     }
 
-    /// Works until the queue is closed or a stop is wished for, then finishes what is in flight.
+    /// Works until the queue is closed or a stop is wished for, then finishes what is in flight. What stops one run halts
+    /// that run in the ledger, with its reason, and the work on others goes on. A ledger that is away is waited for.
     ///
     /// # Errors
-    /// What ends the run: the ledger cannot be written, a permission is missing, Graph refuses sign-in.
+    /// The ledger or the queue cannot be used, and waiting would not mend it.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Error> {
-        // A second call would hear the first one's wish, and there is none.
-        drop(self.stopping.set(shutdown.clone()));
         let mut groups: JoinSet<Result<(), Error>> = JoinSet::new();
-        let mut failed = None;
-        while failed.is_none() {
-            while groups.len() >= self.groups_in_flight() {
-                note_failure(groups.join_next().await, &mut failed);
+        let mut ended = Ok(());
+        while ended.is_ok() {
+            self.orders.set_prefetch(self.in_hand());
+            if groups.len() >= self.groups_in_flight() {
+                ended = self.after(groups.join_next().await, &shutdown).await;
+                continue;
             }
-            if failed.is_some() {
-                break;
-            }
-            tokio::select! {
+            ended = tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                Some(joined) = groups.join_next(), if !groups.is_empty() => note_failure(Some(joined), &mut failed),
+                Some(joined) = groups.join_next(), if !groups.is_empty() => self.after(Some(joined), &shutdown).await,
                 received = self.orders.receive(self.group()) => match received {
                     Ok(deliveries) => {
-                        let worker = Arc::clone(&self);
-                        groups.spawn(async move { worker.handle(deliveries).await });
+                        let (worker, stopping) = (Arc::clone(&self), shutdown.clone());
+                        groups.spawn(async move { worker.handle(deliveries, &stopping).await });
+                        Ok(())
                     }
                     Err(broker::Error::Closed) => break,
+                    Err(error) => Err(error.into()),
                 },
-            }
+            };
         }
         while let Some(joined) = groups.join_next().await {
-            note_failure(Some(joined), &mut failed);
+            let last = self.after(Some(joined), &shutdown).await;
+            ended = ended.and(last);
         }
-        failed.map_or(Ok(()), Err)
+        ended
+    }
+
+    /// The run that was worked on last, for those who account for its requests.
+    pub fn latest_run(&self) -> Option<RunId> {
+        self.shifts.latest()
+    }
+
+    /// What comes after a group: a ledger that is away is waited for before more is taken on.
+    async fn after(
+        &self,
+        joined: Option<Result<Result<(), Error>, tokio::task::JoinError>>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        match joined {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) if error.disposition() == Disposition::Retry => {
+                tracing::warn!(error = %causes(&error), "the ledger is away; what was in hand comes again");
+                tokio::select! {
+                    () = shutdown.requested() => {}
+                    () = self.ledger_again() => {}
+                }
+                Ok(())
+            }
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(Error::Group(error)),
+        }
+    }
+
+    /// Waits until the ledger answers.
+    async fn ledger_again(&self) {
+        let mut attempt = 1;
+        while self.ledger.paces().await.is_err() {
+            tokio::time::sleep(AWAY.delay(attempt, 1.0)).await;
+            attempt += 1;
+        }
     }
 
     /// How the bucket of writes stands.
@@ -195,17 +231,9 @@ impl Worker {
         let groups = self.writes().rate_per_s * IN_FLIGHT_S / (GROUP as f64 * WRITES_PER_USER);
         (groups.min(GROUPS.1 as f64) as usize).max(GROUPS.0)
     }
-}
 
-/// Keeps the first failure; a panic in a group is one too.
-fn note_failure(
-    joined: Option<Result<Result<(), Error>, tokio::task::JoinError>>,
-    failed: &mut Option<Error>,
-) {
-    let error = match joined {
-        None | Some(Ok(Ok(()))) => return,
-        Some(Ok(Err(error))) => error,
-        Some(Err(error)) => Error::Group(error),
-    };
-    failed.get_or_insert(error);
+    /// Deliveries that this worker can have in hand: those it works on and as many to fill the next groups with.
+    fn in_hand(&self) -> usize {
+        (2 * GROUP * self.groups_in_flight()).max(LEAST_IN_HAND)
+    }
 }

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "mfa-migrate", version, about, disable_help_subcommand = true)]
 pub(crate) struct Args {
-    /// The ledger: `sqlite:PATH` [default: sqlite:./mfa-migrate.db]
+    /// The ledger: `sqlite:PATH` or `postgres://…` [default: sqlite:./mfa-migrate.db]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) ledger: Option<String>,
-    /// The broker: `embedded` [default: embedded]
+    /// The broker: `embedded` or `amqps://…` [default: embedded]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) broker: Option<String>,
     /// Base of Microsoft Graph, without a version [default: that of the cloud]
@@ -52,6 +52,9 @@ pub(crate) enum Verb {
     Show(Show),
     /// One row a user and method, with codes, and the lists that people work through
     Report(Report),
+    /// The three services, for RabbitMQ and PostgreSQL
+    #[command(subcommand)]
+    Serve(Serve),
     /// The simulated tenant
     #[command(subcommand)]
     Simulate(Simulate),
@@ -182,6 +185,25 @@ pub(crate) struct Report {
     /// Another run than the last one
     #[arg(long, value_name = "N")]
     pub(crate) run: Option<i64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Serve {
+    /// Sends a datafile to the broker, sealed; needs the broker and the sealing key alone
+    Extractor(ServeExtractor),
+    /// Moves users; any number of workers share the tenant's quota
+    Worker,
+    /// Files snapshots and drives runs; a second one waits to take over
+    Coordinator,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeExtractor {
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datafile: PathBuf,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
 }
 
 #[derive(Debug, Subcommand)]

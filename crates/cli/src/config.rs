@@ -5,8 +5,8 @@
 
 mod settings;
 
-pub(crate) use settings::Config;
 use settings::without_credentials;
+pub(crate) use settings::{BrokerKind, Config, LedgerKind};
 
 use crate::args::Args;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,12 @@ const SETTINGS: &[(&str, Kind)] = &[
     ("ledger", Kind::Text),
     ("broker", Kind::Text),
     ("key_file", Kind::Text),
+    ("old_key_files", Kind::List),
+    ("queue_prefix", Kind::Text),
+    ("otlp_endpoint", Kind::Text),
+    ("tls.ca_file", Kind::Text),
+    ("tls.certificate_file", Kind::Text),
+    ("tls.key_file", Kind::Text),
     ("graph.url", Kind::Text),
     ("graph.token", Kind::Secret),
     ("graph.cloud", Kind::Text),

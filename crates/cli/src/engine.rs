@@ -1,29 +1,27 @@
-//! Composes the embedded kind: extractor, coordinator and worker in one process, a queue in memory, SQLite.
+//! Opens what a verb works with: the ledger and its keys, and the snapshot that was selected.
 //!
-//! Nothing above the queue's and the ledger's trait knows that it is embedded.
+//! Which kind of ledger and queue it is, is decided by the configuration, here and in `work`, and known nowhere else.
 
-use crate::args::Selection;
-use crate::config::Config;
+use crate::args::{Selection, SideFiles};
+use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::lock::Lock;
 use crate::notices::Notices;
 use crate::{Usage, keys};
 use anyhow::{Context, bail};
-use broker::{EmbeddedQueue, Queue};
-use contract::{FingerprintKey, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest};
-use coordinator::{Channel, Coordinator, Released};
+use broker::{EmbeddedQueue, Purpose, Queue, Rabbit};
+use contract::{FingerprintKey, RunKind, Sealer, SnapshotId, SnapshotManifest};
+use coordinator::Coordinator;
 use extractor::Source;
-use graph::Pace;
-use ledger::{Counts, Ledger, Run, RunSpec, RunTotals, SqliteLedger};
+use ledger::{Lead, Ledger, PgLedger, ServiceKind, SqliteLedger};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::Shutdown;
-use worker::{Assignment, Hands, Worker};
 
 /// Messages that a queue in memory holds: two pages, so that neither side waits for the other's every message.
-const QUEUE: usize = 1000;
-/// When an order that nobody claimed is released again. In one process an order is lost only with the process, and then
-/// the next one releases it at once; so this only bounds the harm of a defect.
-const STALE_AFTER: Duration = Duration::from_secs(1800);
+pub(crate) const QUEUE: usize = 1000;
+/// How often the ledger is asked how far others are.
+const LOOK: Duration = Duration::from_millis(500);
 /// The batch of everybody.
 pub(crate) const ALL: &str = "all";
 
@@ -33,54 +31,88 @@ pub(crate) struct Engine {
     pub(crate) sealer: Sealer,
     pub(crate) keys: FingerprintKey,
     pub(crate) coordinator: Coordinator,
-    config: Config,
-    /// Absent for verbs that only look.
+    pub(crate) config: Config,
+    /// Present where this process coordinates.
+    _lead: Option<Lead>,
+    /// Present where this process works on a ledger that is a file.
     _lock: Option<Lock>,
 }
 
-/// How a run ended.
-pub(crate) struct Finished {
-    pub(crate) run: Run,
-    pub(crate) released: Released,
+/// What this process is called in claims and in `status`.
+pub(crate) fn name() -> String {
+    let host = hostname();
+    format!("{host}-{}", std::process::id())
 }
 
-impl Finished {
-    pub(crate) fn counts(&self) -> &Counts {
-        match &self.released {
-            Released::Done(counts) | Released::Stopped(counts) => counts,
-        }
+#[expect(clippy::disallowed_methods, reason = "a name for people to read, no configuration")]
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .map_or_else(|| "host".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Opens the ledger that the configuration names.
+pub(crate) async fn open_ledger(config: &Config, to_write: bool) -> anyhow::Result<Arc<dyn Ledger>> {
+    Ok(match (config.ledger_kind()?, to_write) {
+        (LedgerKind::Sqlite(path), true) => Arc::new(SqliteLedger::open(&path).await?),
+        (LedgerKind::Sqlite(path), false) => Arc::new(SqliteLedger::open_read_only(&path).await?),
+        (LedgerKind::Postgres(url), true) => Arc::new(PgLedger::open(&url).await?),
+        (LedgerKind::Postgres(url), false) => Arc::new(PgLedger::open_read_only(&url).await?),
+    })
+}
+
+/// Connects to the broker that the configuration names.
+pub(crate) async fn config_broker(config: &Config) -> anyhow::Result<Rabbit> {
+    match config.broker_kind()? {
+        BrokerKind::Rabbit(url) => Ok(Rabbit::connect(&url, &config.broker_settings()).await?),
+        BrokerKind::Embedded => bail!(Usage(
+            "this takes a broker that other processes reach too: name it with --broker amqps://HOST"
+                .to_owned()
+        )),
     }
 }
 
 impl Engine {
-    /// Opens the ledger to work on it; makes it, and its key, where there is none.
+    /// Opens the ledger to work on it; an embedded one, and its key, are made where there is none.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
-        let path = config.ledger_path()?;
-        if path.is_dir() {
-            bail!(Usage(format!("the ledger {} is a folder; name a file", path.display())));
-        }
-        let lock = Lock::take(&path).await?;
+        config.must_be_shared()?;
+        let lock = match config.ledger_kind()? {
+            LedgerKind::Sqlite(path) => {
+                if path.is_dir() {
+                    bail!(Usage(format!("the ledger {} is a folder; name a file", path.display())));
+                }
+                Some(Lock::take(&path).await?)
+            }
+            LedgerKind::Postgres(_) => None,
+        };
         let sealer = keys::sealer(config, true)?;
-        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).await?);
+        let mut ledger = open_ledger(config, true).await?;
+        if config.broker_kind()? == BrokerKind::Embedded {
+            // Whoever runs the three in one process coordinates, too.
+            let lead = ledger.lead(&name()).await?;
+            ledger = Arc::clone(&lead.ledger);
+            let keys = keys::fingerprints(ledger.as_ref(), &sealer).await?;
+            return Ok(Self::over(ledger, sealer, keys, config, Some(lead), lock));
+        }
         let keys = keys::fingerprints(ledger.as_ref(), &sealer).await?;
-        // We hold the lock: whoever worked on it before is gone.
-        ledger.take_over().await?;
-        Ok(Self::over(ledger, sealer, keys, config, Some(lock)))
+        Ok(Self::over(ledger, sealer, keys, config, None, lock))
     }
 
-    /// Opens the ledger to look, beside a process that may be working on it.
+    /// Opens the ledger to look, beside processes that may be working on it.
     pub(crate) async fn look(config: &Config) -> anyhow::Result<Self> {
-        let path = config.ledger_path()?;
-        if !path.exists() {
+        if let LedgerKind::Sqlite(path) = config.ledger_kind()?
+            && !path.exists()
+        {
             bail!(Usage(format!(
                 "there is no ledger at {}; `mfa-migrate rehearse --datafile FILE` makes one, and --ledger names another",
                 path.display()
             )));
         }
         let sealer = keys::sealer(config, false)?;
-        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open_read_only(&path).await?);
+        let ledger = open_ledger(config, false).await?;
         let keys = keys::kept_fingerprints(ledger.as_ref(), &sealer).await?;
-        Ok(Self::over(ledger, sealer, keys, config, None))
+        Ok(Self::over(ledger, sealer, keys, config, None, None))
     }
 
     fn over(
@@ -88,42 +120,98 @@ impl Engine {
         sealer: Sealer,
         keys: FingerprintKey,
         config: &Config,
+        lead: Option<Lead>,
         lock: Option<Lock>,
     ) -> Self {
         let coordinator = Coordinator::new(Arc::clone(&ledger), sealer.clone(), keys.clone());
-        Self { ledger, sealer, keys, coordinator, config: config.clone(), _lock: lock }
+        Self { ledger, sealer, keys, coordinator, config: config.clone(), _lead: lead, _lock: lock }
     }
 
-    /// Files the selected datafile in the ledger, unless it is there already. Without a datafile it is the snapshot of
-    /// the last run.
-    pub(crate) async fn snapshot(&self, surveyed: Option<Surveyed>) -> anyhow::Result<SnapshotManifest> {
-        let Some(Surveyed { source, survey }) = surveyed else {
+    /// Sees to it that the selected datafile is on file in the ledger. Without a datafile it is the snapshot of the last
+    /// run, or one that was filed since.
+    pub(crate) async fn snapshot(
+        &self,
+        surveyed: Option<Surveyed>,
+        notices: &Notices,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<SnapshotManifest> {
+        let Some(surveyed) = surveyed else {
             let last = self.ledger.latest_run(&[RunKind::Migrate, RunKind::Rehearse]).await?;
-            let Some(run) = last else {
-                bail!(Usage("nothing was selected: name a datafile with --datafile FILE".to_owned()));
+            let newest = self.ledger.latest_snapshot().await?;
+            return match (last, newest) {
+                (None, None) => {
+                    bail!(Usage("nothing was selected: name a datafile with --datafile FILE".to_owned()))
+                }
+                (Some(run), None) => self.filed(&run.spec.snapshot).await,
+                (None, Some((newest, _))) => Ok(newest),
+                (Some(run), Some((newest, completed_at_ms))) if completed_at_ms > run.opened_at_ms => {
+                    Ok(newest)
+                }
+                (Some(run), Some(_)) => self.filed(&run.spec.snapshot).await,
             };
-            return self.filed(&run.spec.snapshot).await;
         };
-        let id = survey.id();
+        let id = surveyed.id();
         if let Some(manifest) = self.ledger.snapshot(&id).await? {
             return Ok(manifest);
         }
+        match self.config.broker_kind()? {
+            BrokerKind::Embedded => self.file_here(surveyed).await,
+            BrokerKind::Rabbit(_) => self.send_away(surveyed, notices, shutdown).await,
+        }
+    }
+
+    /// Extractor and coordinator in this process, a queue in memory between them.
+    async fn file_here(&self, surveyed: Surveyed) -> anyhow::Result<SnapshotManifest> {
         let queue = EmbeddedQueue::new(QUEUE);
-        let publisher = {
-            let (queue, sealer) = (queue.clone(), self.sealer.clone());
-            let (source, survey) = (source.clone(), survey.clone());
-            let runtime = tokio::runtime::Handle::current();
-            tokio::task::spawn_blocking(move || {
-                let published = extractor::publish(&source, &survey, &sealer, &queue, &runtime);
-                queue.close();
-                published
-            })
-        };
-        let filed = self.coordinator.intake(&queue, &id, survey.format.as_str()).await;
+        let id = surveyed.id();
+        let publisher = tokio::spawn(surveyed.publish(self.sealer.clone(), Arc::new(queue.clone())));
+        let filed = self.coordinator.intake(&queue, Some(&id)).await;
         // The extractor's own reason is the better one.
         queue.close();
-        publisher.await?.context("the datafile could not be read to its end; nothing was sent to Graph")?;
-        Ok(filed?)
+        publisher.await??;
+        match filed? {
+            Some(manifest) => Ok(manifest),
+            None => bail!("the snapshot was not filed to its end; run the same command again"),
+        }
+    }
+
+    /// Extractor here, the coordinator elsewhere: sends the snapshot, and waits until it is on file.
+    async fn send_away(
+        &self,
+        surveyed: Surveyed,
+        notices: &Notices,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<SnapshotManifest> {
+        let id = surveyed.id();
+        notices.step("sending the datafile's users, sealed, to the broker");
+        let rabbit = config_broker(&self.config).await?;
+        let queue: Arc<dyn Queue> = rabbit.queue(Purpose::Snapshot).await?;
+        let sent = tokio::spawn(surveyed.publish(self.sealer.clone(), Arc::clone(&queue)));
+        let accepted = tokio::select! {
+            () = shutdown.requested() => bail!("stopped while the datafile was being sent; run the same command again"),
+            sent = sent => sent??.accepted,
+        };
+        queue.close();
+        notices.step("waiting for the coordinator to file them");
+        loop {
+            if let Some(manifest) = self.ledger.snapshot(&id).await? {
+                return Ok(manifest);
+            }
+            let filed = self.ledger.snapshot_filing(&id).await?.map_or(0, |filing| filing.filed);
+            notices.filing(filed, accepted, self.why_not_filed().await?);
+            tokio::select! {
+                () = shutdown.requested() => bail!(
+                    "stopped while the coordinator files the datafile; it goes on with it, and the same command follows it again"
+                ),
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Why a snapshot that was sent is not on file yet, if there is a reason.
+    async fn why_not_filed(&self) -> anyhow::Result<Option<String>> {
+        let seen = self.ledger.presences(crate::services::ALIVE).await?;
+        Ok(crate::services::missing(&seen, ServiceKind::Coordinator))
     }
 
     /// A snapshot that is on file whole.
@@ -136,162 +224,7 @@ impl Engine {
         }
     }
 
-    /// What a run over a snapshot is about.
-    pub(crate) fn spec(
-        &self,
-        kind: RunKind,
-        snapshot: &SnapshotId,
-        plan_hash: Option<String>,
-        include_unchanged: bool,
-    ) -> anyhow::Result<RunSpec> {
-        Ok(RunSpec {
-            kind,
-            batch: ALL.to_owned(),
-            snapshot: snapshot.clone(),
-            policy: serde_json::to_string(&self.config.policy)?,
-            policy_hash: rules::policy_hash(&self.config.policy),
-            plan_hash,
-            include_unchanged,
-        })
-    }
-
-    /// Works on a run until every user is settled or a stop is wished for.
-    pub(crate) async fn work(
-        &self,
-        spec: &RunSpec,
-        plan: Option<&crate::plan_file::PlanFile>,
-        notices: &Notices,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Finished> {
-        let started = Instant::now();
-        let pace = Pace::new();
-        for (bucket, rate) in self.ledger.learned_rates().await? {
-            pace.restore(&bucket, rate);
-        }
-        let graph = self.config.graph()?;
-        let hands = match spec.kind {
-            RunKind::Migrate => Hands::Migrate(graph::Writer::new(graph.clone(), pace.clone())?),
-            RunKind::Rehearse | RunKind::Verify | RunKind::Rollback => {
-                Hands::Rehearse(graph::Reader::new(graph.clone(), pace.clone())?)
-            }
-        };
-        let reader = hands.reader().clone();
-        let opened = self.ledger.open_run(spec).await?;
-        notices.opened(&opened);
-        let id = opened.run.id;
-        let worked = tokio::select! {
-            () = shutdown.requested() => Err(None),
-            prepared = self.prepare(&opened.run, &reader, plan, notices) => prepared.map_err(Some),
-        };
-        let released = match worked {
-            Ok(run) => self.release(&run, hands, &pace, notices, shutdown).await,
-            Err(None) => Ok(Released::Stopped(self.ledger.counts(id).await?)),
-            Err(Some(error)) => Err(error),
-        };
-        notices.end();
-        let counts = pace.counts();
-        self.ledger
-            .add_totals(
-                id,
-                &RunTotals {
-                    requests: counts.requests,
-                    writes: counts.writes,
-                    throttled: counts.throttled,
-                    seconds: started.elapsed().as_secs_f64(),
-                },
-            )
-            .await?;
-        let learned: Vec<(String, f64)> =
-            pace.learned().into_iter().map(|(b, r)| (b.to_owned(), r)).collect();
-        self.ledger.keep_rates(&learned).await?;
-        let run = self.run(id).await?;
-        Ok(Finished { run, released: released? })
-    }
-
-    async fn prepare(
-        &self,
-        run: &Run,
-        reader: &graph::Reader,
-        plan: Option<&crate::plan_file::PlanFile>,
-        notices: &Notices,
-    ) -> anyhow::Result<Run> {
-        if let Some(plan) = plan {
-            plan.file(self, run.id).await?;
-        }
-        notices.step("reading the directory");
-        self.coordinator.prepare(run, &self.config.policy, reader, |users| notices.directory(users)).await?;
-        self.run(run.id).await
-    }
-
-    async fn release(
-        &self,
-        run: &Run,
-        hands: Hands,
-        pace: &Pace,
-        notices: &Notices,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<Released> {
-        let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new(QUEUE));
-        let worker = Arc::new(Worker::new(
-            Arc::clone(&self.ledger),
-            Arc::clone(&orders),
-            hands,
-            pace.clone(),
-            self.sealer.clone(),
-            self.keys.clone(),
-            self.config.worker_settings(),
-            Assignment {
-                run: run.id,
-                snapshot: run.spec.snapshot.clone(),
-                policy: self.config.policy.clone(),
-                reviewed: run.spec.plan_hash.is_some(),
-                proven: self.ledger.proven(run.id).await?,
-            },
-            format!("pid-{}", std::process::id()),
-        ));
-        let working = {
-            let shutdown = shutdown.clone();
-            tokio::spawn(async move {
-                let ended = worker.run(shutdown.clone()).await;
-                if ended.is_err() {
-                    shutdown.request();
-                }
-                ended
-            })
-        };
-        let settings = self.config.worker_settings();
-        let channel = Channel {
-            orders: Arc::clone(&orders),
-            stale_after: STALE_AFTER,
-            grace: settings.request_timeout + settings.skew,
-        };
-        let released = tokio::select! {
-            released = self.coordinator.release(run, &self.config.policy, &channel, shutdown) => {
-                if shutdown.is_requested() && !working.is_finished() {
-                    notices.line(
-                        "stopping: calls under way are waited for, what is left is resumed by the same command; a second \
-                         signal stops at once and is safe too",
-                    );
-                }
-                released
-            }
-            never = notices.follow(self.ledger.as_ref(), run.id, pace, settings.horizon()) => match never {},
-        };
-        orders.close();
-        working.await?.context("the run was stopped; what is not settled is resumed by the same command")?;
-        Ok(match released? {
-            done @ Released::Done(_) => done,
-            // The worker finished what was in flight since those counts were taken.
-            Released::Stopped(_) => Released::Stopped(self.ledger.counts(run.id).await?),
-        })
-    }
-
-    /// A run on file.
-    pub(crate) async fn run(&self, id: RunId) -> anyhow::Result<Run> {
-        self.ledger.run(id).await?.with_context(|| format!("run {id} is not in the ledger"))
-    }
-
-    /// The policy of this process.
+    /// The configuration of this process.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
@@ -304,6 +237,21 @@ pub(crate) struct Surveyed {
 }
 
 impl Surveyed {
+    /// Reads the datafile again, and sends it.
+    pub(crate) async fn publish(
+        self,
+        sealer: Sealer,
+        queue: Arc<dyn Queue>,
+    ) -> anyhow::Result<SnapshotManifest> {
+        let runtime = tokio::runtime::Handle::current();
+        let sent = tokio::task::spawn_blocking(move || {
+            let sent = extractor::publish(&self.source, &self.survey, &sealer, queue.as_ref(), &runtime);
+            queue.close();
+            sent
+        });
+        sent.await?.context("the datafile could not be read to its end; nothing was sent to Graph")
+    }
+
     /// The snapshot that it makes.
     pub(crate) fn id(&self) -> SnapshotId {
         self.survey.id()
@@ -318,24 +266,33 @@ pub(crate) async fn survey(
     notices: &Notices,
 ) -> anyhow::Result<Option<Surveyed>> {
     let Some(datafile) = selection.datafile.clone() else {
-        let ledger = config.ledger_path()?;
-        if ledger.exists() {
-            return Ok(None);
-        }
+        let ledger = match config.ledger_kind()? {
+            LedgerKind::Sqlite(path) if !path.exists() => path,
+            LedgerKind::Sqlite(_) | LedgerKind::Postgres(_) => return Ok(None),
+        };
         bail!(Usage(format!(
             "nothing was selected, and there is no ledger at {} that knows an earlier datafile: name one with --datafile FILE",
             ledger.display()
         )));
     };
+    Ok(Some(survey_file(&datafile, &selection.side, notices).await?))
+}
+
+/// Looks through a datafile.
+pub(crate) async fn survey_file(
+    datafile: &Path,
+    side: &SideFiles,
+    notices: &Notices,
+) -> anyhow::Result<Surveyed> {
     let source = Source {
-        datafile,
-        devices: selection.side.devices.clone(),
-        token_seeds: selection.side.token_seeds.clone(),
+        datafile: datafile.to_owned(),
+        devices: side.devices.clone(),
+        token_seeds: side.token_seeds.clone(),
     };
     notices.step(&format!("reading {}", source.datafile.display()));
     let survey = {
         let source = source.clone();
         tokio::task::spawn_blocking(move || extractor::survey(&source)).await??
     };
-    Ok(Some(Surveyed { source, survey }))
+    Ok(Surveyed { source, survey })
 }

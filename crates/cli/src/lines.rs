@@ -152,6 +152,19 @@ pub(crate) fn paced(rates: &[(String, f64)], now_s: f64) -> Option<String> {
     })
 }
 
+/// What Graph makes everybody wait for, or how much it was found to take.
+pub(crate) fn held(buckets: &[graph::BucketStatus]) -> Option<String> {
+    let held = buckets.iter().find_map(|b| {
+        let left = b.held_for?;
+        Some(format!("throttled by Graph ({}), {} s left", b.bucket.as_str(), left.as_secs() + 1))
+    });
+    held.or_else(|| {
+        let writes = buckets.iter().find(|b| b.bucket == graph::Bucket::Writes && b.learned)?;
+        let (rate, word) = (writes.rate_per_s, writes.bucket.as_str());
+        Some(format!("nothing but the quota: Graph was found to take {rate:.1} calls/s ({word})"))
+    })
+}
+
 /// Why users that are left do not move, when none is being worked on: they were snoozed until a time to come.
 pub(crate) async fn waits(
     ledger: &dyn ledger::Ledger,

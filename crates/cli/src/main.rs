@@ -14,10 +14,14 @@ mod engine;
 mod keys;
 mod lines;
 mod lock;
+mod meter;
 mod notices;
 mod plan_file;
+mod quota;
 mod report;
+mod services;
 mod verbs;
+mod work;
 
 use args::{Args, Verb};
 use clap::Parser;
@@ -95,6 +99,7 @@ async fn run(args: Args) -> anyhow::Result<Exit> {
         Verb::Status(verb) => verbs::status::run(&verb, &loaded.config, json).await,
         Verb::Show(verb) => verbs::show::run(&verb, &loaded.config, json).await,
         Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,
+        Verb::Serve(verb) => verbs::serve::run(&verb, &loaded.config, json).await,
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
         Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(&loaded, json),
         Verb::Check => verbs::check::run(&loaded.config, json).await,

@@ -3,11 +3,12 @@
 //! Whenever something waits, the reason is in the line.
 
 use contract::RunId;
-use graph::Pace;
+use graph::{BucketStatus, Pace};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ledger::{Ledger, OpenedRun};
+use ledger::{Counts, Ledger, OpenedRun};
 use std::convert::Infallible;
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a bar moves.
@@ -21,6 +22,35 @@ const LINE: Duration = Duration::from_secs(10);
 pub(crate) struct Notices {
     bar: ProgressBar,
     terminal: bool,
+    last_line: Mutex<Instant>,
+}
+
+/// A run to follow.
+pub(crate) struct Watched<'a> {
+    pub(crate) ledger: &'a dyn Ledger,
+    pub(crate) run: RunId,
+    /// The pace of this process, where it is the one that works; otherwise the pace is in the ledger.
+    pub(crate) pace: Option<&'a Pace>,
+    pub(crate) horizon: Duration,
+}
+
+impl Watched<'_> {
+    async fn buckets(&self) -> Vec<BucketStatus> {
+        match self.pace {
+            Some(pace) => pace.status(),
+            None => crate::services::buckets(self.ledger).await,
+        }
+    }
+
+    /// Why nothing moves, if nothing does.
+    async fn waits(&self, counts: &Counts) -> Option<String> {
+        let users = crate::lines::waits(self.ledger, self.run, counts, self.horizon).await;
+        match (self.pace, users) {
+            (Some(_), reason) => reason,
+            (None, Some(reason)) => Some(reason),
+            (None, None) => crate::services::hindrance(self.ledger).await,
+        }
+    }
 }
 
 impl Notices {
@@ -35,7 +65,8 @@ impl Notices {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(verb);
-        Self { bar, terminal }
+        let last_line = Mutex::new(Instant::now());
+        Self { bar, terminal, last_line }
     }
 
     /// Something begins.
@@ -69,45 +100,63 @@ impl Notices {
         }
     }
 
+    /// Records of a snapshot that others file.
+    pub(crate) fn filing(&self, filed: u64, of: u64, waits: Option<String>) {
+        let why = waits.map(|reason| format!(", waits: {reason}")).unwrap_or_default();
+        if self.terminal {
+            self.bar.set_length(of);
+            self.bar.set_position(filed);
+            self.bar.set_message(format!("records filed{why}"));
+        } else if self.is_time_for_a_line() {
+            eprintln!("{filed} of {of} records filed{why}");
+        }
+    }
+
     /// Follows a run until it is dropped.
-    pub(crate) async fn follow(
-        &self,
-        ledger: &dyn Ledger,
-        run: RunId,
-        pace: &Pace,
-        horizon: Duration,
-    ) -> Infallible {
+    pub(crate) async fn follow(&self, watched: &Watched<'_>) -> Infallible {
         let started = Instant::now();
         let mut first = None;
-        let mut last_line = Instant::now();
         let mut last_kept = Instant::now();
         loop {
-            if last_kept.elapsed() >= KEEP {
+            if let Some(pace) = watched.pace
+                && last_kept.elapsed() >= KEEP
+            {
                 last_kept = Instant::now();
                 // Only for `status` beside us; what fails here fails louder elsewhere.
-                drop(ledger.keep_rates(&kept(pace)).await);
+                drop(watched.ledger.keep_rates(&kept(pace)).await);
             }
-            if let Ok(counts) = ledger.counts(run).await {
+            let asked = Instant::now();
+            if let Ok(counts) = watched.ledger.counts(watched.run).await {
                 let total: u64 = counts.values().sum();
                 let settled: u64 = counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum();
                 let begun = *first.get_or_insert(settled);
-                let mut message = message(settled - begun, total - begun, started.elapsed(), pace);
-                if let Some(reason) = crate::lines::waits(ledger, run, &counts, horizon).await {
+                let buckets = watched.buckets().await;
+                let mut message = message(settled - begun, total - begun, started.elapsed(), &buckets);
+                if let Some(reason) = watched.waits(&counts).await {
                     message = reason;
                 }
                 self.bar.set_length(total);
                 self.bar.set_position(settled);
                 self.bar.set_message(message.clone());
-                if !self.terminal && last_line.elapsed() >= LINE {
-                    last_line = Instant::now();
+                if !self.terminal && self.is_time_for_a_line() {
                     eprintln!(
                         "{settled} of {total} users settled{}{message}",
                         if message.is_empty() { "" } else { ", " }
                     );
                 }
             }
-            tokio::time::sleep(TICK).await;
+            // Counting half a million rows takes its time: it is done for a twentieth of the time at most.
+            tokio::time::sleep(TICK.max(asked.elapsed() * 20)).await;
         }
+    }
+
+    fn is_time_for_a_line(&self) -> bool {
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.elapsed() >= LINE;
+        if due {
+            *last = Instant::now();
+        }
+        due
     }
 
     /// A line that stays.
@@ -137,7 +186,7 @@ fn kept(pace: &Pace) -> Vec<(String, f64)> {
 }
 
 /// Rate, time to go, and why it waits.
-fn message(done: u64, total: u64, elapsed: Duration, pace: &Pace) -> String {
+fn message(done: u64, total: u64, elapsed: Duration, buckets: &[BucketStatus]) -> String {
     let mut parts = Vec::new();
     let progress = rules::progress(done, total, elapsed);
     if let Some(rate) = progress.users_per_s {
@@ -146,11 +195,11 @@ fn message(done: u64, total: u64, elapsed: Duration, pace: &Pace) -> String {
     if let Some(eta) = progress.eta {
         parts.push(format!("{} to go", crate::lines::duration(eta)));
     }
-    let writes = pace.of(graph::Bucket::Writes);
-    if writes.learned {
+    let learned = |b: &&BucketStatus| b.learned && b.bucket == graph::Bucket::Writes;
+    if let Some(writes) = buckets.iter().find(learned) {
         parts.push(format!("Graph takes {:.1} writes/s", writes.rate_per_s));
     }
-    for bucket in pace.status() {
+    for bucket in buckets {
         if let Some(hold) = bucket.held_for {
             parts.push(format!(
                 "throttled by Graph ({}), {} s left",

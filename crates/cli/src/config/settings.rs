@@ -15,9 +15,48 @@ pub(crate) struct Config {
     pub(crate) broker: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Keys of before: they open and never seal.
+    pub(crate) old_key_files: Vec<PathBuf>,
+    /// What the names of the queues begin with.
+    pub(crate) queue_prefix: String,
+    /// Where traces and metrics go, by OTLP over gRPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) tls: Tls,
     pub(crate) graph: Graph,
     pub(crate) worker: Worker,
     pub(crate) policy: Policy,
+}
+
+/// Whom the broker is believed, and who we are to it. The database takes the same from its URL (`sslrootcert`, `sslcert`,
+/// `sslkey`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Where the queue is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BrokerKind {
+    /// In this process.
+    Embedded,
+    /// RabbitMQ at this URL.
+    Rabbit(String),
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LedgerKind {
+    /// A file.
+    Sqlite(PathBuf),
+    /// PostgreSQL at this URL.
+    Postgres(String),
 }
 
 /// How Graph is reached.
@@ -79,6 +118,10 @@ impl Default for Config {
             ledger: "sqlite:./mfa-migrate.db".to_owned(),
             broker: "embedded".to_owned(),
             key_file: None,
+            old_key_files: Vec::new(),
+            queue_prefix: "mfa-migrate".to_owned(),
+            otlp_endpoint: None,
+            tls: Tls::default(),
             graph: Graph::default(),
             worker: Worker::default(),
             policy: Policy::default(),
@@ -111,13 +154,8 @@ impl Default for Worker {
 impl Config {
     /// What types alone cannot say.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if self.broker != "embedded" {
-            return Err(Error::Invalid(format!(
-                "broker \"{}\" is not supported by this version; the queue lives in the process: broker = \"embedded\"",
-                without_credentials(&self.broker)
-            )));
-        }
-        self.ledger_path()?;
+        self.broker_kind()?;
+        self.ledger_kind()?;
         self.cloud()?;
         if self.worker.lease_s <= self.graph.request_timeout_s + self.graph.clock_skew_s {
             return Err(Error::Invalid(format!(
@@ -146,14 +184,57 @@ impl Config {
         Ok(())
     }
 
-    /// Where the SQLite ledger is.
-    pub(crate) fn ledger_path(&self) -> Result<PathBuf, Error> {
+    /// Where the ledger is.
+    pub(crate) fn ledger_kind(&self) -> Result<LedgerKind, Error> {
+        if self.ledger.starts_with("postgres://") || self.ledger.starts_with("postgresql://") {
+            return Ok(LedgerKind::Postgres(self.ledger.clone()));
+        }
         match self.ledger.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
+            Some(path) if !path.is_empty() => {
+                Ok(LedgerKind::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path))))
+            }
             _ => Err(Error::Invalid(format!(
-                "ledger \"{}\" is not supported by this version; use sqlite:PATH, such as sqlite:./mfa-migrate.db",
+                "ledger \"{}\" is none that can be used: sqlite:PATH, such as sqlite:./mfa-migrate.db, or \
+                 postgres://USER@HOST/DATABASE",
                 without_credentials(&self.ledger)
             ))),
+        }
+    }
+
+    /// Where the queue is.
+    pub(crate) fn broker_kind(&self) -> Result<BrokerKind, Error> {
+        if self.broker == "embedded" {
+            return Ok(BrokerKind::Embedded);
+        }
+        if self.broker.starts_with("amqp://") || self.broker.starts_with("amqps://") {
+            return Ok(BrokerKind::Rabbit(self.broker.clone()));
+        }
+        Err(Error::Invalid(format!(
+            "broker \"{}\" is none that can be used: embedded, or amqps://USER@HOST/VHOST",
+            without_credentials(&self.broker)
+        )))
+    }
+
+    /// A broker that other processes reach needs a ledger that they reach too. The extractor has no ledger, and is not asked.
+    pub(crate) fn must_be_shared(&self) -> Result<(), Error> {
+        match (self.broker_kind()?, self.ledger_kind()?) {
+            (BrokerKind::Rabbit(_), LedgerKind::Sqlite(_)) => Err(Error::Invalid(
+                "a broker that other processes reach needs a ledger that they reach too: name it with --ledger \
+                 postgres://HOST/DATABASE, or leave out --broker"
+                    .to_owned(),
+            )),
+            (BrokerKind::Embedded, _) | (BrokerKind::Rabbit(_), LedgerKind::Postgres(_)) => Ok(()),
+        }
+    }
+
+    /// What the connection to the broker must be told.
+    pub(crate) fn broker_settings(&self) -> broker::Settings {
+        broker::Settings {
+            prefix: self.queue_prefix.clone(),
+            ca_file: self.tls.ca_file.clone(),
+            certificate_file: self.tls.certificate_file.clone(),
+            key_file: self.tls.key_file.clone(),
+            ..broker::Settings::default()
         }
     }
 

@@ -1,8 +1,9 @@
 //! `check`: opens everything and says what is missing. It writes nothing but a new ledger's absence.
 
-use crate::config::Config;
-use crate::engine::Engine;
+use crate::config::{BrokerKind, Config, LedgerKind};
+use crate::engine::{self, Engine};
 use crate::{Exit, keys};
+use broker::{Purpose, Queue};
 use graph::{Ask, Pace, Reader};
 
 /// One thing that was looked at.
@@ -14,12 +15,7 @@ struct Finding {
 }
 
 pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
-    let mut findings = vec![key(config), ledger(config).await];
-    findings.push(Finding {
-        what: "broker",
-        ok: true,
-        detail: "embedded: the queue lives in the process".to_owned(),
-    });
+    let mut findings = vec![key(config), ledger(config).await, broker(config).await];
     graph_findings(config, &mut findings).await;
     let ok = findings.iter().all(|f| f.ok);
     if json {
@@ -41,7 +37,7 @@ pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
 fn key(config: &Config) -> Finding {
     let (ok, detail) = match keys::sealer(config, false) {
         Ok(_) => (true, "the sealing key is readable".to_owned()),
-        Err(_) if config.key_file.is_none() && config.ledger_path().is_ok_and(|p| !p.exists()) => {
+        Err(_) if config.key_file.is_none() && is_new(config) => {
             (true, "none yet: the first rehearsal makes one beside the ledger".to_owned())
         }
         Err(error) => (false, format!("{error:#}")),
@@ -49,19 +45,40 @@ fn key(config: &Config) -> Finding {
     Finding { what: "key", ok, detail }
 }
 
+/// Whether the ledger is a file that is yet to be made.
+fn is_new(config: &Config) -> bool {
+    matches!(config.ledger_kind(), Ok(LedgerKind::Sqlite(path)) if !path.exists())
+}
+
 async fn ledger(config: &Config) -> Finding {
-    let (ok, detail) = match config.ledger_path() {
-        Err(error) => (false, error.to_string()),
-        Ok(path) if !path.exists() => {
-            (true, format!("none yet at {}: the first rehearsal makes one", path.display()))
-        }
+    let (ok, detail) = if is_new(config) {
+        (true, "none yet: the first rehearsal makes one".to_owned())
+    } else {
         // With its key: a ledger that opens and cannot be read is of no use.
-        Ok(path) => match Engine::look(config).await {
-            Ok(_) => (true, format!("{} opens with this key", path.display())),
+        match Engine::look(config).await {
+            Ok(_) => (true, "the ledger opens with this key".to_owned()),
             Err(error) => (false, format!("{error:#}")),
-        },
+        }
     };
     Finding { what: "ledger", ok, detail }
+}
+
+/// The broker, and what its topology says.
+async fn broker(config: &Config) -> Finding {
+    if config.broker_kind().is_ok_and(|kind| kind == BrokerKind::Embedded) {
+        let detail = "embedded: the queue lives in the process".to_owned();
+        return Finding { what: "broker", ok: true, detail };
+    }
+    let depth = async {
+        let rabbit = engine::config_broker(config).await?;
+        let depth = rabbit.queue(Purpose::Work).await?.depth().await?;
+        anyhow::Ok(format!("the broker answers, and {} orders lie in the queue", depth.ready))
+    };
+    let (ok, detail) = match depth.await {
+        Ok(detail) => (true, detail),
+        Err(error) => (false, format!("{error:#}")),
+    };
+    Finding { what: "broker", ok, detail }
 }
 
 async fn graph_findings(config: &Config, findings: &mut Vec<Finding>) {

@@ -2,12 +2,12 @@
 
 use crate::args::{Demo, Format, Report, Selection, SideFiles};
 use crate::config::Config;
-use crate::engine::{self, Engine, Finished};
+use crate::engine::{self, Engine};
 use crate::notices::Notices;
+use crate::work::Finished;
 use crate::{Exit, lines};
 use anyhow::Context;
 use contract::{RunKind, Secret};
-use coordinator::Released;
 use extractor::Source;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -52,15 +52,17 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     ] {
         say(&format!("{n}. {what}"));
         let notices = Notices::new(kind.as_str());
-        let manifest = engine.snapshot(engine::survey(&selection, &config, &notices).await?).await?;
+        let manifest = engine
+            .snapshot(engine::survey(&selection, &config, &notices).await?, &notices, &shutdown)
+            .await?;
         super::migrate::write_rejects(&engine, &manifest, &selection, &notices).await?;
         let spec = engine.spec(kind, &manifest.id, None, false)?;
         let done = engine.work(&spec, None, &notices, &shutdown).await?;
-        say(&format!("   {}", lines::counts(done.counts())));
+        say(&format!("   {}", lines::counts(&done.counts)));
         if kind == RunKind::Rehearse {
             super::rehearse::save(&engine, &done, &file("plan.ndjson"), false).await?;
         }
-        if matches!(done.released, Released::Stopped(_)) {
+        if !done.done {
             say("stopped before the end");
             return Ok(Exit::Stopped);
         }
@@ -81,10 +83,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     } else {
         farewell(&done, &folder, started);
     }
-    Ok(match done.released {
-        Released::Done(_) => Exit::Done,
-        Released::Stopped(_) => Exit::Stopped,
-    })
+    Ok(if done.done { Exit::Done } else { Exit::Stopped })
 }
 
 fn farewell(done: &Finished, folder: &Path, started: Instant) {
@@ -92,7 +91,7 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
     let me =
         std::env::current_exe().map_or_else(|_| "mfa-migrate".to_owned(), |path| path.display().to_string());
     println!();
-    println!("done in {:.0} s: {}", started.elapsed().as_secs_f64(), lines::counts(done.counts()));
+    println!("done in {:.0} s: {}", started.elapsed().as_secs_f64(), lines::counts(&done.counts));
     println!(
         "{} requests to the simulated tenant, {} of them writes; every one is in its journal",
         totals.requests, totals.writes

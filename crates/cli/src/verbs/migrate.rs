@@ -2,13 +2,13 @@
 
 use crate::args::{Migrate, Selection};
 use crate::config::Config;
-use crate::engine::{self, ALL, Engine, Finished};
+use crate::engine::{self, ALL, Engine};
 use crate::notices::Notices;
 use crate::plan_file::PlanFile;
+use crate::work::Finished;
 use crate::{Exit, lines};
 use anyhow::Context;
 use contract::{EntryState, RunKind, SnapshotManifest};
-use coordinator::Released;
 use std::path::PathBuf;
 use telemetry::{Shutdown, shutdown_on_signal};
 
@@ -26,7 +26,7 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     let engine = Engine::open(config).await?;
     let manifest = match (&plan, &verb.selection.datafile) {
         (Some(plan), None) => engine.filed(&plan.header.snapshot).await?,
-        (_, _) => engine.snapshot(surveyed).await?,
+        (_, _) => engine.snapshot(surveyed, &notices, &shutdown).await?,
     };
     let include_unchanged =
         verb.include_unchanged || plan.as_ref().is_some_and(|p| p.header.include_unchanged);
@@ -35,7 +35,7 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let finished = engine.work(&spec, plan.as_ref(), &notices, &shutdown).await?;
     if json {
-        if let Released::Stopped(_) = &finished.released {
+        if !finished.done {
             notices.line("stopped before the end; the same command resumes");
         }
         println!("{}", end_object(&finished, &manifest));
@@ -48,12 +48,12 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
 /// The exit code of a run.
 pub(crate) fn exit_of(finished: &Finished) -> Exit {
     let left = [EntryState::Blocked, EntryState::Parked, EntryState::Conflict];
-    match &finished.released {
-        Released::Stopped(_) => Exit::Stopped,
-        Released::Done(counts) if left.iter().any(|s| counts.get(s).is_some_and(|n| *n > 0)) => {
-            Exit::Remainder
-        }
-        Released::Done(_) => Exit::Done,
+    if !finished.done {
+        Exit::Stopped
+    } else if left.iter().any(|s| finished.counts.get(s).is_some_and(|n| *n > 0)) {
+        Exit::Remainder
+    } else {
+        Exit::Done
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn end_object(finished: &Finished, manifest: &SnapshotManifest) -> se
         "read": manifest.read,
         "accepted": manifest.accepted,
         "rejected": manifest.rejected,
-        "entries": lines::counts_json(finished.counts()),
+        "entries": lines::counts_json(&finished.counts),
         "graph": { "requests": totals.requests, "writes": totals.writes, "throttled": totals.throttled },
         "seconds": totals.seconds,
     })
@@ -74,17 +74,16 @@ pub(crate) fn end_object(finished: &Finished, manifest: &SnapshotManifest) -> se
 
 async fn summarise(engine: &Engine, finished: &Finished, manifest: &SnapshotManifest) -> anyhow::Result<()> {
     let run = &finished.run;
-    match &finished.released {
-        Released::Done(_) => println!("migration (run {}): every user is settled", run.id),
-        Released::Stopped(_) => {
-            println!("migration (run {}): stopped before the end; the same command resumes", run.id);
-        }
+    if finished.done {
+        println!("migration (run {}): every user is settled", run.id);
+    } else {
+        println!("migration (run {}): stopped before the end; the same command resumes", run.id);
     }
     println!(
         "  {} users read = {} accepted + {} rejected",
         manifest.read, manifest.accepted, manifest.rejected
     );
-    for (state, n) in finished.counts().iter().filter(|(_, n)| **n > 0) {
+    for (state, n) in finished.counts.iter().filter(|(_, n)| **n > 0) {
         println!("  {n:>9}  {}", state.as_str());
     }
     super::report::print_codes(engine, run.id).await?;
@@ -92,7 +91,7 @@ async fn summarise(engine: &Engine, finished: &Finished, manifest: &SnapshotMani
         "  {} requests to Graph, {} of them writes, {} throttled, in {:.1} s",
         run.totals.requests, run.totals.writes, run.totals.throttled, run.totals.seconds
     );
-    if let Released::Stopped(_) = &finished.released {
+    if !finished.done {
         println!("next: the same command again   or first: mfa-migrate status");
         return Ok(());
     }

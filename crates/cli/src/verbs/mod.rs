@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod migrate;
 pub(crate) mod rehearse;
 pub(crate) mod report;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod status;

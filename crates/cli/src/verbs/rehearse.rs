@@ -2,13 +2,13 @@
 
 use crate::args::{Rehearse, Selection};
 use crate::config::Config;
-use crate::engine::{self, Engine, Finished};
+use crate::engine::{self, Engine};
 use crate::notices::Notices;
 use crate::plan_file::{self, Header, SavedLine};
+use crate::work::Finished;
 use crate::{Exit, lines};
 use anyhow::Context;
 use contract::{EntryState, Outcome, RunKind, SnapshotManifest};
-use coordinator::Released;
 use ledger::Run;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -25,11 +25,11 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     let notices = Notices::new("rehearse");
     let surveyed = engine::survey(&verb.selection, config, &notices).await?;
     let engine = Engine::open(config).await?;
-    let manifest = engine.snapshot(surveyed).await?;
+    let manifest = engine.snapshot(surveyed, &notices, &shutdown).await?;
     super::migrate::write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let spec = engine.spec(RunKind::Rehearse, &manifest.id, None, verb.include_unchanged)?;
     let finished = engine.work(&spec, None, &notices, &shutdown).await?;
-    if let Released::Stopped(_) = finished.released {
+    if !finished.done {
         notices.line("stopped before the end; nothing was written to Graph. Run the same command again to rehearse anew");
         return Ok(Exit::Stopped);
     }
@@ -47,7 +47,7 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
 
 /// 3 when somebody is blocked or parked.
 fn exit_of(finished: &Finished) -> Exit {
-    let counts = finished.counts();
+    let counts = &finished.counts;
     let left = [EntryState::Blocked, EntryState::Parked, EntryState::Conflict];
     if left.iter().any(|s| counts.get(s).is_some_and(|n| *n > 0)) { Exit::Remainder } else { Exit::Done }
 }
@@ -77,7 +77,7 @@ pub(crate) async fn save(
         policy_hash: run.spec.policy_hash.clone(),
         rules_version: rules::RULES_VERSION,
         include_unchanged,
-        users: finished.counts().values().sum(),
+        users: finished.counts.values().sum(),
     };
     let mut out = BufWriter::new(plan_file::create(path, &header)?);
     lines::for_each(engine, run.id, |entry| {

@@ -1,11 +1,11 @@
 //! `status`: counts by state, rate, time to go, and why it waits. It reads the ledger beside a running process.
 
 use crate::args::Status;
-use crate::config::Config;
+use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::engine::Engine;
-use crate::{Exit, lines};
+use crate::{Exit, lines, services};
 use contract::{RunKind, RunState};
-use ledger::{Checkpoint, Counts, Run};
+use ledger::{Checkpoint, Counts, ParkedMessage, Run, Seen, ServiceKind};
 use std::time::Duration;
 
 const AGAIN: Duration = Duration::from_secs(2);
@@ -13,6 +13,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 const RECENT_MS: i64 = 5 * 60 * 1000;
 /// Checkpoints shown.
 const LAST: usize = 5;
+/// Messages set aside that are shown.
+const LAST_PARKED: u32 = 5;
 
 pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::Result<Exit> {
     loop {
@@ -37,9 +39,11 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     let reason = reason(engine, run, &counts).await?;
     let now_ms = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)?;
     let mut speed = speed(&checkpoints, &counts, now_ms);
-    if !crate::lock::is_held(&engine.config().ledger_path()?) {
+    if !is_worked_on(engine)? {
         speed.eta = None;
     }
+    let seen = engine.ledger.presences(services::ALIVE).await?;
+    let (parked, parked_in_all) = engine.ledger.parked_messages(LAST_PARKED).await?;
     if json {
         let shown: Vec<_> = checkpoints
             .iter()
@@ -54,6 +58,9 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
                 "snapshot": run.spec.snapshot, "openedAt": lines::time(run.opened_at_ms),
                 "entries": lines::counts_json(&counts), "usersPerSecond": speed.users_per_s,
                 "etaSeconds": speed.eta.map(|e| e.as_secs()), "waits": reason, "checkpoints": shown,
+                "services": seen.iter().map(service_json).collect::<Vec<_>>(),
+                "parkedMessages": parked_in_all,
+                "lastParked": parked.iter().map(parked_json).collect::<Vec<_>>(),
             })
         );
         return Ok(());
@@ -74,6 +81,21 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     if let Some(reason) = reason {
         println!("  waits: {reason}");
     }
+    if engine.config().broker_kind()? != BrokerKind::Embedded {
+        println!("  {}", services_line(&seen));
+    }
+    if parked_in_all > 0 {
+        println!("  {parked_in_all} messages were set aside; the last ones:");
+    }
+    for message in &parked {
+        println!(
+            "    {}  {} {}: {}",
+            lines::time(message.parked_at_ms),
+            message.queue,
+            message.id,
+            message.reason
+        );
+    }
     for checkpoint in checkpoints.iter().rev().take(LAST) {
         println!(
             "  {}  {} page {}: {}",
@@ -84,6 +106,19 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+fn service_json(seen: &Seen) -> serde_json::Value {
+    serde_json::json!({
+        "kind": seen.presence.kind.as_str(), "name": seen.presence.name, "waits": seen.presence.waits_for,
+        "secondsAgo": seen.ago.as_secs(),
+    })
+}
+
+fn parked_json(message: &ParkedMessage) -> serde_json::Value {
+    serde_json::json!({
+        "queue": message.queue, "id": message.id, "reason": message.reason, "at": lines::time(message.parked_at_ms),
+    })
 }
 
 /// The speed of the last minutes: from the oldest checkpoint among them until now.
@@ -105,13 +140,35 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
     if matches!(run.state, RunState::Done | RunState::Superseded) {
         return Ok(None);
     }
-    if !crate::lock::is_held(&engine.config().ledger_path()?) {
+    if let Some(reason) = &run.halted {
+        return Ok(Some(format!("halted: {reason}; the command that began it goes on with it")));
+    }
+    let ledger = engine.ledger.as_ref();
+    if engine.config().broker_kind()? != BrokerKind::Embedded {
+        let buckets = services::buckets(ledger).await;
+        return Ok(services::hindrance(ledger).await.or_else(|| lines::held(&buckets)));
+    }
+    if !is_worked_on(engine)? {
         return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
     }
     let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
-    if let Some(reason) = lines::paced(&engine.ledger.learned_rates().await?, now_s) {
+    if let Some(reason) = lines::paced(&ledger.learned_rates().await?, now_s) {
         return Ok(Some(reason));
     }
     let horizon = engine.config().worker_settings().horizon();
-    Ok(lines::waits(engine.ledger.as_ref(), run.id, counts, horizon).await)
+    Ok(lines::waits(ledger, run.id, counts, horizon).await)
+}
+
+/// Whether somebody moves the run on: services are told apart by `reason`; an embedded ledger is locked by its process.
+fn is_worked_on(engine: &Engine) -> anyhow::Result<bool> {
+    Ok(match engine.config().ledger_kind()? {
+        LedgerKind::Sqlite(path) => crate::lock::is_held(&path),
+        LedgerKind::Postgres(_) => true,
+    })
+}
+
+/// The services that are alive, as `status` shows them.
+fn services_line(seen: &[Seen]) -> String {
+    let of = |kind: ServiceKind| seen.iter().filter(|s| s.presence.kind == kind).count();
+    format!("{} coordinators and {} workers are alive", of(ServiceKind::Coordinator), of(ServiceKind::Worker))
 }

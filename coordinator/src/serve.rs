@@ -1,0 +1,169 @@
+//! The coordinator's day: snapshots are filed as they come, and every run that is open is driven to its end.
+//!
+//! One run's trouble is its own: what waiting mends is tried again, what a person must see halts that run, and the
+//! others go on. Nothing here is kept in memory that a successor would need.
+
+use crate::{Channel, Coordinator, Error, Released};
+use broker::Queue;
+use contract::{Disposition, Policy, RunId};
+use ledger::Run;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::{Shutdown, causes};
+use tokio::task::JoinSet;
+
+/// How often the ledger is asked for new runs.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long to wait for what is away.
+const AWAY: rules::Backoff = rules::Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
+
+impl Coordinator {
+    /// Takes a run from where it stands to its end: directory, match, release, sweep. `on_page` is told the users of the
+    /// directory read so far.
+    ///
+    /// # Errors
+    /// See `Error`; calling it again goes on.
+    pub async fn drive(
+        &self,
+        run: &Run,
+        reader: &graph::Reader,
+        channel: &Channel,
+        shutdown: &Shutdown,
+        on_page: impl FnMut(u64) + Send,
+    ) -> Result<Released, Error> {
+        let policy: Policy = serde_json::from_str(&run.spec.policy).map_err(|_| Error::Policy(run.id))?;
+        tokio::select! {
+            () = shutdown.requested() => return Ok(Released::Stopped(self.ledger.counts(run.id).await?)),
+            prepared = self.prepare(run, &policy, reader, on_page) => drop(prepared?),
+        }
+        let run = self.ledger.run(run.id).await?.ok_or(ledger::Error::NoRun { run: run.id })?;
+        self.release(&run, &policy, channel, shutdown).await
+    }
+
+    /// Files snapshots and drives runs until a stop is wished for.
+    ///
+    /// # Errors
+    /// Another process leads now, or the queue is gone for good.
+    pub async fn serve(
+        self: Arc<Self>,
+        reader: graph::Reader,
+        snapshots: Arc<dyn Queue>,
+        channel: Channel,
+        shutdown: Shutdown,
+    ) -> Result<(), Error> {
+        let mut filing = JoinSet::new();
+        {
+            let (coordinator, shutdown) = (Arc::clone(&self), shutdown.clone());
+            filing.spawn(async move {
+                tokio::select! {
+                    () = shutdown.requested() => Ok(()),
+                    filed = coordinator.file_snapshots(snapshots.as_ref()) => filed,
+                }
+            });
+        }
+        let mut driven: BTreeSet<RunId> = BTreeSet::new();
+        let mut drives: JoinSet<(RunId, Result<(), Error>)> = JoinSet::new();
+        while !shutdown.is_requested() {
+            for run in self.runs_to_drive().await? {
+                if driven.insert(run.id) {
+                    let (coordinator, reader) = (Arc::clone(&self), reader.clone());
+                    let (channel, shutdown) = (channel.clone(), shutdown.clone());
+                    drives.spawn(async move {
+                        let ended = coordinator.see_through(&run, &reader, &channel, &shutdown).await;
+                        (run.id, ended)
+                    });
+                }
+            }
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = tokio::time::sleep(LOOK) => {}
+                Some(Ok((id, ended))) = drives.join_next(), if !drives.is_empty() => {
+                    driven.remove(&id);
+                    ended?;
+                }
+                Some(Ok(filed)) = filing.join_next(), if !filing.is_empty() => filed?,
+            }
+        }
+        while let Some(ended) = drives.join_next().await {
+            if let Ok((_, ended)) = ended {
+                ended?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs to drive; a ledger that is away is waited for.
+    async fn runs_to_drive(&self) -> Result<Vec<Run>, Error> {
+        let mut attempt = 1;
+        loop {
+            match self.ledger.runs_to_drive().await {
+                Ok(runs) => return Ok(runs),
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    tracing::warn!(%error, "the ledger is away; it is asked again");
+                    tokio::time::sleep(AWAY.delay(attempt, 1.0)).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Files whatever comes, over every outage of queue and ledger.
+    async fn file_snapshots(&self, snapshots: &dyn Queue) -> Result<(), Error> {
+        let mut attempt = 1;
+        loop {
+            let begun = std::time::Instant::now();
+            match self.intake(snapshots, None).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    tracing::warn!(error = %causes(&error), "snapshots cannot be filed now; it is tried again");
+                    attempt = if begun.elapsed() > AWAY.cap { 1 } else { attempt + 1 };
+                    tokio::time::sleep(AWAY.delay(attempt, 1.0)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Drives one run over every outage; what a person must see halts it with the reason.
+    async fn see_through(
+        &self,
+        run: &Run,
+        reader: &graph::Reader,
+        channel: &Channel,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut attempt = 0;
+        while !shutdown.is_requested() {
+            let Some(run) = self.still_to_drive(run.id).await? else { return Ok(()) };
+            let begun = std::time::Instant::now();
+            let error = match self.drive(&run, reader, channel, shutdown, |_| {}).await {
+                Ok(Released::Done(_) | Released::Stopped(_) | Released::Halted(_)) => return Ok(()),
+                Err(error) if error.is_deposed() => return Err(error),
+                Err(error) => error,
+            };
+            match error.disposition() {
+                Disposition::Retry | Disposition::Snooze { .. } => {
+                    tracing::warn!(run = %run.id, error = %causes(&error), "the run waits; it is tried again");
+                    attempt = if begun.elapsed() > AWAY.cap { 1 } else { attempt + 1 };
+                    tokio::select! {
+                        () = shutdown.requested() => {}
+                        () = tokio::time::sleep(AWAY.delay(attempt, 1.0)) => {}
+                    }
+                }
+                Disposition::Stop | Disposition::Park { .. } => {
+                    tracing::error!(run = %run.id, error = %causes(&error), "the run is halted");
+                    self.ledger.halt_run(run.id, &causes(&error)).await?;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The run as it stands, if it is still to be driven.
+    async fn still_to_drive(&self, id: RunId) -> Result<Option<Run>, Error> {
+        Ok(self.runs_to_drive().await?.into_iter().find(|run| run.id == id))
+    }
+}

@@ -1,0 +1,42 @@
+//! The services as the ledger sees them: who is alive, who is missed, and what they wait for.
+
+use graph::{Bucket, BucketStatus, Pace};
+use ledger::{Ledger, Seen, ServiceKind};
+use std::time::Duration;
+
+/// A service that was not heard of for so long is taken for gone.
+pub(crate) const ALIVE: Duration = Duration::from_secs(20);
+/// How often a service says that it is alive.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How long to wait before what is away is asked again.
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
+
+/// What to say when no service of a kind is alive.
+pub(crate) fn missing(seen: &[Seen], kind: ServiceKind) -> Option<String> {
+    let is_there = seen.iter().any(|s| s.presence.kind == kind);
+    let kind = kind.as_str();
+    (!is_there).then(|| format!("no {kind} is alive; start one with `mfa-migrate serve {kind}`"))
+}
+
+/// The first thing that a service waits for.
+pub(crate) fn waiting(seen: &[Seen]) -> Option<String> {
+    seen.iter().find_map(|s| {
+        let reason = s.presence.waits_for.as_ref()?;
+        Some(format!("{} {}: {reason}", s.presence.kind.as_str(), s.presence.name))
+    })
+}
+
+/// How the shared pace stands, by bucket.
+pub(crate) async fn buckets(ledger: &dyn Ledger) -> Vec<BucketStatus> {
+    let Ok((paces, now_s)) = ledger.paces().await else { return Vec::new() };
+    let read = |(word, state): &(String, String)| Pace::read(state, now_s, Bucket::parse(word)?);
+    paces.iter().filter_map(read).collect()
+}
+
+/// What keeps the services from working, if anything does.
+pub(crate) async fn hindrance(ledger: &dyn Ledger) -> Option<String> {
+    let seen = ledger.presences(ALIVE).await.ok()?;
+    missing(&seen, ServiceKind::Coordinator)
+        .or_else(|| missing(&seen, ServiceKind::Worker))
+        .or_else(|| waiting(&seen))
+}

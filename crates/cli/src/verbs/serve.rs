@@ -1,0 +1,246 @@
+//! `serve extractor|worker|coordinator`: the three services, for RabbitMQ and PostgreSQL.
+//!
+//! Each opens what it needs and nothing more: the extractor the broker and the sealing key; the worker besides them the
+//! ledger and Graph; the coordinator the same. What is away at the start is waited for, as it is later. A first signal
+//! lets what is in hand be finished or handed back, a second one stops at once; both are safe.
+
+use crate::args::{Serve, ServeExtractor};
+use crate::config::Config;
+use crate::engine;
+use crate::meter::Meter;
+use crate::notices::Notices;
+use crate::quota::Book;
+use crate::services::{AGAIN, HEARTBEAT};
+use crate::{Exit, keys, lines};
+use anyhow::Context;
+use broker::{Purpose, Queue, Rabbit};
+use contract::Disposition;
+use coordinator::{Channel, Coordinator};
+use graph::{Pace, Reader, Writer};
+use ledger::{Ledger, Presence, ServiceKind};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::{Shutdown, shutdown_on_signal};
+use worker::{Hands, Worker};
+
+/// How long a service that was asked to stop goes on with what it has in hand. Service managers wait 90 s.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn run(verb: &Serve, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let shutdown = Shutdown::new();
+    shutdown_on_signal(shutdown.clone());
+    match verb {
+        Serve::Extractor(verb) => extractor(verb, config, json, &shutdown).await,
+        Serve::Worker => worker(config, &shutdown).await,
+        Serve::Coordinator => coordinator(config, &shutdown).await,
+    }
+}
+
+/// Sends a datafile and ends. It knows neither the ledger nor Graph.
+async fn extractor(
+    verb: &ServeExtractor,
+    config: &Config,
+    json: bool,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Exit> {
+    let sealer = keys::shared_sealer(config)?;
+    let notices = Notices::new("extract");
+    let surveyed = engine::survey_file(&verb.datafile, &verb.side, &notices).await?;
+    let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
+    let queue = rabbit.queue(Purpose::Snapshot).await?;
+    notices.step("sending the datafile's users, sealed, to the broker");
+    let sent = tokio::spawn(surveyed.publish(sealer, queue));
+    let manifest = tokio::select! {
+        () = shutdown.requested() => {
+            notices.line("stopped before everything was sent; the same command sends it again, and nothing is filed twice");
+            return Ok(Exit::Stopped);
+        }
+        sent = sent => sent??,
+    };
+    notices.end();
+    if json {
+        println!("{}", serde_json::to_string(&manifest)?);
+    } else {
+        println!(
+            "snapshot {} is with the broker: {} users read = {} accepted + {} rejected",
+            manifest.id, manifest.read, manifest.accepted, manifest.rejected
+        );
+        println!("next: mfa-migrate rehearse   (on a machine that reaches the ledger)");
+    }
+    Ok(Exit::Done)
+}
+
+/// Moves users until it is told to stop.
+async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    let sealer = keys::shared_sealer(config)?;
+    let graph = config.graph()?;
+    let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
+    let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
+    let fingerprints = keys::fingerprints(ledger.as_ref(), &sealer).await?;
+    let orders: Arc<dyn Queue> = rabbit.queue(Purpose::Work).await?;
+    let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
+    let hands = Hands::Migrate(Writer::new(graph, pace.clone())?);
+    let meter = Meter::new(Arc::clone(&ledger), pace.clone());
+    let worker = Arc::new(Worker::new(
+        Arc::clone(&ledger),
+        Arc::clone(&orders),
+        hands,
+        pace.clone(),
+        sealer,
+        fingerprints,
+        config.worker_settings(),
+        engine::name(),
+    ));
+    tracing::info!(name = engine::name(), "the worker serves");
+    let mut working = tokio::spawn(Arc::clone(&worker).run(shutdown.clone()));
+    let ended = tokio::select! {
+        ended = &mut working => Some(ended),
+        () = past_deadline(shutdown) => None,
+        never = alive(ledger.as_ref(), ServiceKind::Worker, || orders.waits_for().or_else(|| lines::held(&pace.status()))) => match never {},
+        never = accounts(&meter, &worker) => match never {},
+    };
+    orders.close();
+    if let Some(run) = worker.latest_run() {
+        // The last seconds of the account; the ledger may be what is away.
+        drop(meter.account_calls(run).await);
+    }
+    match ended {
+        Some(ended) => {
+            ended??;
+            Ok(Exit::Done)
+        }
+        None => {
+            eprintln!(
+                "what was in hand took longer than {} s to finish; it is taken up by others when its leases end",
+                STOP_DEADLINE.as_secs()
+            );
+            Ok(Exit::Stopped)
+        }
+    }
+}
+
+/// Waits for its turn to lead, then files and drives until it is told to stop or another leads.
+async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    let sealer = keys::shared_sealer(config)?;
+    let graph = config.graph()?;
+    let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
+    let settings = config.worker_settings();
+    while !shutdown.is_requested() {
+        let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
+        let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
+        let snapshots: Arc<dyn Queue> = rabbit.queue(Purpose::Snapshot).await?;
+        let orders: Arc<dyn Queue> = rabbit.queue(Purpose::Work).await?;
+        let name = engine::name();
+        let waiting = || Some("another coordinator leads; this one takes over when it is gone".to_owned());
+        let lead = tokio::select! {
+            () = shutdown.requested() => break,
+            lead = ledger.lead(&name) => lead,
+            never = alive(ledger.as_ref(), ServiceKind::Coordinator, waiting) => match never {},
+        };
+        let mut lead = match lead {
+            Ok(lead) => lead,
+            Err(error) if error.disposition() == Disposition::Retry => {
+                tracing::warn!(%error, "the leadership cannot be had now");
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        tracing::info!(name, term = lead.term, "the coordinator leads");
+        let fingerprints = keys::fingerprints(lead.ledger.as_ref(), &sealer).await?;
+        let coordinator = Arc::new(Coordinator::new(Arc::clone(&lead.ledger), sealer.clone(), fingerprints));
+        let reader = Reader::new(graph.clone(), pace.clone())?;
+        let channel = Channel {
+            orders: Arc::clone(&orders),
+            stale_after: settings.lease + settings.request_timeout + settings.skew,
+            grace: settings.request_timeout + settings.skew,
+        };
+        let serving = coordinator.serve(reader, Arc::clone(&snapshots), channel, shutdown.clone());
+        let hindrance = || snapshots.waits_for().or_else(|| orders.waits_for());
+        let ended = tokio::select! {
+            ended = serving => Some(ended),
+            _ = lead.lost.wait_for(|lost| *lost) => None,
+            () = past_deadline(shutdown) => break,
+            never = alive(ledger.as_ref(), ServiceKind::Coordinator, hindrance) => match never {},
+        };
+        snapshots.close();
+        orders.close();
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(error)) if error.is_deposed() => tracing::warn!("another coordinator leads now"),
+            Some(Err(error)) => return Err(error).context("the coordinator cannot go on"),
+            None => tracing::warn!("the leadership is lost: its session with the database is gone"),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The ledger, as soon as it answers; nothing when a stop was wished for first.
+async fn opened(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<dyn Ledger>>> {
+    config.must_be_shared()?;
+    loop {
+        let error = match engine::open_ledger(config, true).await {
+            Ok(ledger) => return Ok(Some(ledger)),
+            Err(error) => error,
+        };
+        let away = |e: &ledger::Error| e.disposition() == Disposition::Retry;
+        if !error.downcast_ref::<ledger::Error>().is_some_and(away) {
+            return Err(error);
+        }
+        tracing::warn!(error = format!("{error:#}"), "the ledger is away; it is asked again");
+        tokio::select! {
+            () = shutdown.requested() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// The broker, as soon as it answers; nothing when a stop was wished for first.
+async fn connected(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Rabbit>> {
+    loop {
+        let error = match engine::config_broker(config).await {
+            Ok(rabbit) => return Ok(Some(rabbit)),
+            Err(error) => error,
+        };
+        let away = |e: &broker::Error| e.disposition() == Disposition::Retry;
+        if !error.downcast_ref::<broker::Error>().is_some_and(away) {
+            return Err(error);
+        }
+        tracing::warn!(error = format!("{error:#}"), "the broker is away; it is asked again");
+        tokio::select! {
+            () = shutdown.requested() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// Says in the ledger that this service is alive, and what it waits for, until it is dropped.
+async fn alive(ledger: &dyn Ledger, kind: ServiceKind, waits_for: impl Fn() -> Option<String>) -> Infallible {
+    let name = engine::name();
+    loop {
+        let presence = Presence { name: name.clone(), kind, waits_for: waits_for() };
+        if let Err(error) = ledger.report_presence(&presence).await {
+            tracing::debug!(%error, "the ledger does not hear that this service is alive");
+        }
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+/// Keeps the account of the run that is worked on, until it is dropped.
+async fn accounts(meter: &Meter, worker: &Worker) -> Infallible {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        if let Some(run) = worker.latest_run()
+            && let Err(error) = meter.account_calls(run).await
+        {
+            tracing::debug!(%error, "the account of the run lags behind");
+        }
+    }
+}
+
+/// Ends when a stop was wished for so long ago that what is in hand is left to others.
+async fn past_deadline(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    tokio::time::sleep(STOP_DEADLINE).await;
+}

@@ -1,0 +1,207 @@
+//! A run, from the verb that asked for it to its end: driven and worked on in this process, or by the services that share
+//! the ledger and the broker. Either way the verb opens it in the ledger, and follows it there.
+
+use crate::config::BrokerKind;
+use crate::engine::{self, ALL, Engine, QUEUE};
+use crate::meter::Meter;
+use crate::notices::{Notices, Watched};
+use crate::plan_file::PlanFile;
+use crate::services;
+use anyhow::bail;
+use broker::{EmbeddedQueue, Queue};
+use contract::{RunId, RunKind, RunState, SnapshotId};
+use coordinator::{Channel, Released};
+use graph::Pace;
+use ledger::{Counts, Run, RunSpec};
+use std::sync::Arc;
+use std::time::Duration;
+use telemetry::Shutdown;
+use worker::{Hands, Worker};
+
+/// When an order that nobody claimed is released again, in one process: there an order is lost only with the process,
+/// and the next one releases it at once; so this only bounds the harm of a defect.
+const STALE_AFTER: Duration = Duration::from_secs(1800);
+/// How often a run that others work on is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How a run ended.
+pub(crate) struct Finished {
+    pub(crate) run: Run,
+    pub(crate) counts: Counts,
+    /// Every user is settled; otherwise it was stopped, and is resumable.
+    pub(crate) done: bool,
+}
+
+impl Engine {
+    /// What a run over a snapshot is about.
+    pub(crate) fn spec(
+        &self,
+        kind: RunKind,
+        snapshot: &SnapshotId,
+        plan_hash: Option<String>,
+        include_unchanged: bool,
+    ) -> anyhow::Result<RunSpec> {
+        Ok(RunSpec {
+            kind,
+            batch: ALL.to_owned(),
+            snapshot: snapshot.clone(),
+            policy: serde_json::to_string(&self.config.policy)?,
+            policy_hash: rules::policy_hash(&self.config.policy),
+            plan_hash,
+            include_unchanged,
+        })
+    }
+
+    /// Sees a run through until every user is settled or a stop is wished for.
+    pub(crate) async fn work(
+        &self,
+        spec: &RunSpec,
+        plan: Option<&PlanFile>,
+        notices: &Notices,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Finished> {
+        let opened = self.ledger.open_run(spec).await?;
+        notices.opened(&opened);
+        let id = opened.run.id;
+        if let Some(plan) = plan {
+            plan.file(self, id).await?;
+        }
+        // From here on whoever coordinates drives it.
+        self.ledger.resume_run(id).await?;
+        let ended = match self.config.broker_kind()? {
+            BrokerKind::Embedded => self.work_here(&self.run(id).await?, notices, shutdown).await,
+            BrokerKind::Rabbit(_) => self.follow(id, notices, shutdown).await,
+        };
+        notices.end();
+        let done = ended?;
+        Ok(Finished { run: self.run(id).await?, counts: self.ledger.counts(id).await?, done })
+    }
+
+    /// Coordinator and worker in this process.
+    async fn work_here(&self, run: &Run, notices: &Notices, shutdown: &Shutdown) -> anyhow::Result<bool> {
+        let pace = Pace::new();
+        for (bucket, rate) in self.ledger.learned_rates().await? {
+            pace.restore(&bucket, rate);
+        }
+        let hands = hands(run.spec.kind, self.config.graph()?, &pace)?;
+        let reader = hands.reader().clone();
+        let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new(QUEUE));
+        let settings = self.config.worker_settings();
+        let horizon = settings.horizon();
+        let channel = Channel {
+            orders: Arc::clone(&orders),
+            stale_after: STALE_AFTER,
+            grace: settings.request_timeout + settings.skew,
+        };
+        let meter = Meter::new(Arc::clone(&self.ledger), pace.clone());
+        let worker = Arc::new(Worker::new(
+            Arc::clone(&self.ledger),
+            Arc::clone(&orders),
+            hands,
+            pace.clone(),
+            self.sealer.clone(),
+            self.keys.clone(),
+            settings,
+            engine::name(),
+        ));
+        // A worker that fails ends the run; a run that ends lets the worker finish what it has in hand.
+        let stop = Shutdown::new();
+        let working = {
+            let (worker, stop) = (Arc::clone(&worker), stop.clone());
+            tokio::spawn(async move {
+                let ended = worker.run(stop.clone()).await;
+                stop.request();
+                ended
+            })
+        };
+        notices.step("reading the directory");
+        let watched = Watched { ledger: self.ledger.as_ref(), run: run.id, pace: Some(&pace), horizon };
+        let drive = self.coordinator.drive(run, &reader, &channel, &stop, |users| notices.directory(users));
+        let released = tokio::select! {
+            released = drive => released,
+            never = until_stopping(shutdown, &stop, notices) => match never {},
+            never = notices.follow(&watched) => match never {},
+            never = meter.keep_account(run.id) => match never {},
+        };
+        orders.close();
+        let worked = working.await;
+        meter.account(run.id).await?;
+        let learned: Vec<(String, f64)> =
+            pace.learned().into_iter().map(|(b, r)| (b.to_owned(), r)).collect();
+        self.ledger.keep_rates(&learned).await?;
+        worked??;
+        match released? {
+            Released::Done(_) => Ok(true),
+            Released::Stopped(_) => Ok(false),
+            Released::Halted(reason) => bail!(halted(&reason)),
+        }
+    }
+
+    /// Coordinator and workers elsewhere: the ledger tells how far they are.
+    async fn follow(&self, id: RunId, notices: &Notices, shutdown: &Shutdown) -> anyhow::Result<bool> {
+        let horizon = self.config.worker_settings().horizon();
+        let watched = Watched { ledger: self.ledger.as_ref(), run: id, pace: None, horizon };
+        let end = async {
+            loop {
+                match self.ledger.run(id).await {
+                    Ok(Some(Run { halted: Some(reason), .. })) => bail!(halted(&reason)),
+                    Ok(Some(Run { state: RunState::Done, .. })) => return Ok(true),
+                    Ok(Some(Run { state: RunState::Superseded, .. })) => {
+                        notices.line("a newer run took over; `mfa-migrate status` shows it");
+                        return Ok(false);
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => bail!("run {id} is not in the ledger any more"),
+                    Err(error) if error.disposition() == contract::Disposition::Retry => {
+                        notices.line(&format!("{error}; the services wait for it too, and this follows on"));
+                        tokio::time::sleep(services::AGAIN).await;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            ended = end => ended,
+            () = shutdown.requested() => {
+                notices.line(
+                    "no longer following: the services go on with the run. `mfa-migrate status --watch` or the same command \
+                     follows it again",
+                );
+                Ok(false)
+            }
+            never = notices.follow(&watched) => match never {},
+        }
+    }
+
+    /// A run on file.
+    pub(crate) async fn run(&self, id: RunId) -> anyhow::Result<Run> {
+        match self.ledger.run(id).await? {
+            Some(run) => Ok(run),
+            None => bail!("run {id} is not in the ledger"),
+        }
+    }
+}
+
+/// What a run may do in Entra.
+fn hands(kind: RunKind, graph: graph::Config, pace: &Pace) -> anyhow::Result<Hands> {
+    Ok(match kind {
+        RunKind::Migrate | RunKind::Rollback => Hands::Migrate(graph::Writer::new(graph, pace.clone())?),
+        RunKind::Rehearse | RunKind::Verify => Hands::Rehearse(graph::Reader::new(graph, pace.clone())?),
+    })
+}
+
+fn halted(reason: &str) -> String {
+    format!("the run was halted: {reason}; what is settled stays, and the same command goes on with the rest")
+}
+
+/// Passes the wish to stop on, and says what comes now.
+async fn until_stopping(shutdown: &Shutdown, stop: &Shutdown, notices: &Notices) -> std::convert::Infallible {
+    shutdown.requested().await;
+    notices.line(
+        "stopping: calls under way are waited for, what is left is resumed by the same command; a second signal stops at \
+         once and is safe too",
+    );
+    stop.request();
+    std::future::pending().await
+}

@@ -1,0 +1,86 @@
+//! From deliveries to users and back: which run each order belongs to, what cannot be read is set aside, and the ack that
+//! comes last.
+
+use crate::{Error, Worker};
+use broker::Delivery;
+use contract::{Disposition, Order, RunId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use telemetry::{Shutdown, causes};
+
+/// The queue's word in the list of messages set aside.
+const QUEUE: &str = "work";
+
+impl Worker {
+    /// Handles what was received together: each run's orders as one group. A delivery that is not acked comes again.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        deliveries: Vec<Delivery>,
+        stopping: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut runs: BTreeMap<RunId, (Vec<i64>, Vec<Delivery>)> = BTreeMap::new();
+        for delivery in deliveries {
+            match Order::decode(delivery.body()) {
+                Ok(order) => {
+                    let (ordinals, deliveries) = runs.entry(order.run).or_default();
+                    ordinals.push(order.ordinal);
+                    deliveries.push(delivery);
+                }
+                Err(error) => self.set_aside(delivery, &error.to_string()).await?,
+            }
+        }
+        for (run, (ordinals, deliveries)) in runs {
+            if let Err(error) = self.work_on(run, ordinals, stopping).await {
+                match &error {
+                    Error::Ledger(_) | Error::Broker(_) => return Err(error),
+                    Error::Graph(_)
+                    | Error::PermissionMissing { .. }
+                    | Error::ForbiddenStreak(_)
+                    | Error::Seal(_)
+                    | Error::Policy(_)
+                    | Error::Group(_) => self.halt(run, &error).await?,
+                }
+            }
+            // Ack last. What was not claimed is settled, held by another, or not due: it needs no second delivery. Of a
+            // halted run nothing is released until it goes on, and then all of it is.
+            for delivery in deliveries {
+                if !delivery.ack() {
+                    tracing::debug!("an ack was not taken; the order will come again and claim nothing");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A group in a task of its own, so that a defect ends this group and its run, and not the worker.
+    async fn work_on(&self, run: RunId, ordinals: Vec<i64>, stopping: &Shutdown) -> Result<(), Error> {
+        let Some(shift) = self.shift(run, stopping).await? else {
+            tracing::warn!(%run, "orders of a run that this worker cannot serve are dropped");
+            return Ok(());
+        };
+        tokio::spawn(async move { shift.handle(&ordinals).await }).await.map_err(Error::Group)?
+    }
+
+    /// What stops one run stops it for every worker, until a person has seen to it.
+    async fn halt(&self, run: RunId, error: &Error) -> Result<(), Error> {
+        tracing::error!(%run, error = %causes(error), "the run is halted");
+        self.shifts.forget(run);
+        self.ledger.halt_run(run, &causes(error)).await?;
+        Ok(())
+    }
+
+    /// A message that cannot be read is kept for a person and stops nobody else; its user is released again.
+    async fn set_aside(&self, delivery: Delivery, reason: &str) -> Result<(), Error> {
+        let Some(message) = delivery.message().cloned() else { return Ok(()) };
+        self.ledger.file_parked_message(QUEUE, &message.id, reason).await?;
+        match self.orders.park(message, reason).await {
+            Ok(()) => {}
+            Err(error) if error.disposition() == Disposition::Retry => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if !delivery.ack() {
+            tracing::debug!("a message that was set aside will come again");
+        }
+        Ok(())
+    }
+}
