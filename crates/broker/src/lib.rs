@@ -4,8 +4,12 @@
 //! gone only when its delivery was acked; a delivery that is dropped goes back.
 
 mod embedded;
+mod error;
+mod rabbitmq;
 
 pub use embedded::EmbeddedQueue;
+pub use error::Error;
+pub use rabbitmq::{Purpose, Rabbit, RabbitQueue, Settings};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,23 +29,6 @@ impl Message {
     /// A message without headers.
     pub fn new(id: String, body: Vec<u8>) -> Self {
         Self { id, body, headers: BTreeMap::new() }
-    }
-}
-
-/// Why the queue could not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The queue was closed: the process is stopping.
-    #[error("the queue is closed")]
-    Closed,
-}
-
-impl Error {
-    /// What to do about it.
-    pub fn disposition(&self) -> contract::Disposition {
-        match self {
-            Self::Closed => contract::Disposition::Stop,
-        }
     }
 }
 
@@ -85,7 +72,7 @@ pub trait Queue: Send + Sync + 'static {
 }
 
 /// What a queue does with a delivery in the end.
-pub(crate) trait Settle: Send {
+pub(crate) trait Settle: Send + Sync {
     /// True when the queue took it as acked.
     fn ack(&mut self) -> bool;
     /// Puts the message back.
