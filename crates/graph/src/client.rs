@@ -2,6 +2,7 @@
 //!
 //! Quota is taken after the token is at hand and right before sending, so that a hold that begins meanwhile is kept.
 
+use crate::exchange;
 use crate::identity::{Http, Identity};
 use crate::pace::{Bucket, Grant, Pace};
 use crate::wire::{error_code, retry_after};
@@ -157,6 +158,16 @@ impl Client {
         let grant = self.pace.acquire(call.bucket, call.n, call.not_after).await.map_err(Failure::Held)?;
         let request = self.request(call, bearer).map_err(Failure::NoToken)?;
         self.count(call);
+        let method = if call.body.is_some() { "POST" } else { "GET" };
+        exchange::seen(method, &call.url, self.exchange(call, request, grant)).await
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        request: reqwest::RequestBuilder,
+        grant: Grant,
+    ) -> Result<Reply, Failure> {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => return Err(Failure::Lost(Error::of_transport(error))),

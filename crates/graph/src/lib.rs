@@ -11,6 +11,7 @@ mod client;
 mod cloud;
 mod config;
 mod error;
+mod exchange;
 mod identity;
 mod pace;
 mod patience;

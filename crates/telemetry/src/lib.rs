@@ -19,7 +19,7 @@ pub use crash::{CRASH_POINTS, crash_point};
 pub use install::{Installed, Settings, install, install_log};
 pub use names::{Kind, NAMES, Name};
 pub use record::{
-    Place, Request, forget_entries, ledger_operation, record_consumed, record_leases_expired,
+    Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
     record_parked_message, record_processed, record_quota_granted, record_quota_verdict, record_released,
     record_request, record_sent, record_settled, record_settled_deliveries, set_entries, set_quota, set_step,
 };

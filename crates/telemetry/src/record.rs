@@ -35,6 +35,11 @@ fn error_type(error: &'static str) -> KeyValue {
     KeyValue::new("error.type", error)
 }
 
+/// Whether anything recorded goes anywhere, for callers whom a label costs something to make.
+pub fn exports() -> bool {
+    instruments().is_some()
+}
+
 fn with(record: impl FnOnce(&'static Instruments)) {
     if let Some(instruments) = instruments() {
         record(instruments);
