@@ -28,6 +28,9 @@ pub enum Error {
         "the policy of run {0} cannot be read by this version; use the version that opened the run, or a later one"
     )]
     Policy(contract::RunId),
+    /// A part of the coordinator was given up.
+    #[error("a part of the coordinator was given up by a defect in this program")]
+    Part(#[source] tokio::task::JoinError),
     /// The snapshot's messages ended without a manifest.
     #[error("the extractor stopped before the end of the datafile")]
     Unfinished,
@@ -40,7 +43,7 @@ impl Error {
             Self::Ledger(error) => error.disposition(),
             Self::Graph { source, .. } => source.disposition(),
             Self::Broker(error) => error.disposition(),
-            Self::Seal(_) | Self::Policy(_) | Self::Unfinished => Disposition::Stop,
+            Self::Seal(_) | Self::Policy(_) | Self::Part(_) | Self::Unfinished => Disposition::Stop,
         }
     }
 

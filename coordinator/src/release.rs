@@ -7,7 +7,7 @@ use crate::{Channel, Coordinator, Error};
 use broker::Message;
 use contract::{Code, Order, Policy, RunState};
 use ledger::{Counts, Run};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use telemetry::{Shutdown, crash_point};
 
 /// Entries of one page, at least.
@@ -51,7 +51,7 @@ impl Coordinator {
             }
             let out = channel.orders.depth().await?.ready;
             if out >= PAGES_OUT * size as usize {
-                wait(shutdown).await;
+                wait(IDLE, shutdown).await;
                 continue;
             }
             // As long as orders lie there, one that nobody has claimed yet is late and not lost.
@@ -61,14 +61,17 @@ impl Coordinator {
                 tracing::warn!(count = released.expired, "leases ran out; their users are released again");
             }
             if released.entries.is_empty() {
+                let asked = Instant::now();
                 let counts = self.ledger.counts(run.id).await?;
+                // Counting half a million rows takes its time: it is done for a twentieth of the time at most.
+                let idle = IDLE.max(asked.elapsed() * 20);
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
                     return self.end(run, counts).await;
                 }
                 match self.ledger.run(run.id).await? {
                     Some(Run { halted: Some(reason), .. }) => return Ok(Released::Halted(reason)),
                     Some(Run { state: RunState::Superseded, .. }) => return Ok(Released::Stopped(counts)),
-                    Some(_) | None => wait(shutdown).await,
+                    Some(_) | None => wait(idle, shutdown).await,
                 }
                 continue;
             }
@@ -126,9 +129,9 @@ impl Coordinator {
     }
 }
 
-async fn wait(shutdown: &Shutdown) {
+async fn wait(time: Duration, shutdown: &Shutdown) {
     tokio::select! {
         () = shutdown.requested() => {}
-        () = tokio::time::sleep(IDLE) => {}
+        () = tokio::time::sleep(time) => {}
     }
 }

@@ -78,17 +78,16 @@ impl Coordinator {
             tokio::select! {
                 () = shutdown.requested() => {}
                 () = tokio::time::sleep(LOOK) => {}
-                Some(Ok((id, ended))) = drives.join_next(), if !drives.is_empty() => {
+                Some(joined) = drives.join_next(), if !drives.is_empty() => {
+                    let (id, ended) = joined.map_err(Error::Part)?;
                     driven.remove(&id);
                     ended?;
                 }
-                Some(Ok(filed)) = filing.join_next(), if !filing.is_empty() => filed?,
+                Some(joined) = filing.join_next(), if !filing.is_empty() => joined.map_err(Error::Part)??,
             }
         }
-        while let Some(ended) = drives.join_next().await {
-            if let Ok((_, ended)) = ended {
-                ended?;
-            }
+        while let Some(joined) = drives.join_next().await {
+            joined.map_err(Error::Part)?.1?;
         }
         Ok(())
     }

@@ -185,13 +185,13 @@ impl Engine {
         let id = surveyed.id();
         notices.step("sending the datafile's users, sealed, to the broker");
         let rabbit = config_broker(&self.config).await?;
-        let queue: Arc<dyn Queue> = rabbit.queue(Purpose::Snapshot).await?;
+        let queue: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
         let sent = tokio::spawn(surveyed.publish(self.sealer.clone(), Arc::clone(&queue)));
         let accepted = tokio::select! {
             () = shutdown.requested() => bail!("stopped while the datafile was being sent; run the same command again"),
             sent = sent => sent??.accepted,
         };
-        queue.close();
+        rabbit.shut_down(LOOK).await;
         notices.step("waiting for the coordinator to file them");
         loop {
             if let Some(manifest) = self.ledger.snapshot(&id).await? {

@@ -231,6 +231,7 @@ impl Config {
     pub(crate) fn broker_settings(&self) -> broker::Settings {
         broker::Settings {
             prefix: self.queue_prefix.clone(),
+            process: crate::engine::name(),
             ca_file: self.tls.ca_file.clone(),
             certificate_file: self.tls.certificate_file.clone(),
             key_file: self.tls.key_file.clone(),

@@ -27,6 +27,9 @@ use worker::{Hands, Worker};
 /// How long a service that was asked to stop goes on with what it has in hand. Service managers wait 90 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long the broker is given to hear what was settled.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 pub(crate) async fn run(verb: &Serve, config: &Config, json: bool) -> anyhow::Result<Exit> {
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
@@ -48,16 +51,18 @@ async fn extractor(
     let notices = Notices::new("extract");
     let surveyed = engine::survey_file(&verb.datafile, &verb.side, &notices).await?;
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
-    let queue = rabbit.queue(Purpose::Snapshot).await?;
+    let queue: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
     notices.step("sending the datafile's users, sealed, to the broker");
     let sent = tokio::spawn(surveyed.publish(sealer, queue));
-    let manifest = tokio::select! {
+    let sent = tokio::select! {
         () = shutdown.requested() => {
             notices.line("stopped before everything was sent; the same command sends it again, and nothing is filed twice");
             return Ok(Exit::Stopped);
         }
-        sent = sent => sent??,
+        sent = sent => sent?,
     };
+    rabbit.shut_down(FAREWELL).await;
+    let manifest = sent?;
     notices.end();
     if json {
         println!("{}", serde_json::to_string(&manifest)?);
@@ -78,7 +83,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
     let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
     let fingerprints = keys::fingerprints(ledger.as_ref(), &sealer).await?;
-    let orders: Arc<dyn Queue> = rabbit.queue(Purpose::Work).await?;
+    let orders: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Work).await?);
     let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
     let hands = Hands::Migrate(Writer::new(graph, pace.clone())?);
     let meter = Meter::new(Arc::clone(&ledger), pace.clone());
@@ -100,7 +105,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         never = alive(ledger.as_ref(), ServiceKind::Worker, || orders.waits_for().or_else(|| lines::held(&pace.status()))) => match never {},
         never = accounts(&meter, &worker) => match never {},
     };
-    orders.close();
+    rabbit.shut_down(FAREWELL).await;
     if let Some(run) = worker.latest_run() {
         // The last seconds of the account; the ledger may be what is away.
         drop(meter.account_calls(run).await);
@@ -129,8 +134,8 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
     while !shutdown.is_requested() {
         let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
         let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
-        let snapshots: Arc<dyn Queue> = rabbit.queue(Purpose::Snapshot).await?;
-        let orders: Arc<dyn Queue> = rabbit.queue(Purpose::Work).await?;
+        let snapshots: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
+        let orders: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Work).await?);
         let name = engine::name();
         let waiting = || Some("another coordinator leads; this one takes over when it is gone".to_owned());
         let lead = tokio::select! {
@@ -173,6 +178,7 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             None => tracing::warn!("the leadership is lost: its session with the database is gone"),
         }
     }
+    rabbit.shut_down(FAREWELL).await;
     Ok(Exit::Done)
 }
 
