@@ -6,6 +6,8 @@
 #![expect(clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
 mod checker;
+mod fleet;
+mod fleet_sweep;
 mod product;
 mod proxy;
 mod recorder;
@@ -14,8 +16,11 @@ mod sweep;
 mod tenant;
 
 pub use checker::{Expected, Verdict};
+pub use fleet::{Fleet, Service};
+pub use fleet_sweep::sweep_fleet;
 pub use product::{Outcome, Running, Site, binary, use_binary};
 pub use proxy::Proxy;
 pub use recorder::{Exchange, Recorder};
+pub use services::until;
 pub use sweep::{FAULTS, Sweep, sweep};
 pub use tenant::{Tenant, read_lines};

@@ -1,10 +1,12 @@
 //! The product: its binary, and a folder to run it in.
 
 use crate::Tenant;
+use crate::services::signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 use tempfile::TempDir;
 
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
@@ -136,6 +138,14 @@ impl Site {
         Running { child }
     }
 
+    /// Starts a service: it runs on beside everything else, and what it says goes to a file of the folder.
+    pub(crate) fn serve(&self, args: &[&str], env: &[(&str, &str)], log: &Path) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(log).expect("a log");
+        let mut command = self.command(args);
+        command.envs(env.iter().copied()).stdout(log.try_clone().expect("the log")).stderr(log);
+        command.spawn().expect("the product")
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
@@ -174,6 +184,24 @@ impl Running {
         (output.status, outcome)
     }
 
+    /// Waits for its end; one that has none within the limit is killed, and nothing is answered.
+    pub fn wait_within(self, limit: Duration) -> Option<Outcome> {
+        let id = self.id();
+        let (ended, end) = std::sync::mpsc::channel();
+        // Somebody must read its output meanwhile, or it would stop at a full pipe.
+        let waiting = std::thread::spawn(move || {
+            let outcome = self.wait();
+            // The other side is gone when the limit was over first.
+            drop(ended.send(outcome));
+        });
+        let outcome = end.recv_timeout(limit).ok();
+        if outcome.is_none() {
+            signal("KILL", id);
+        }
+        waiting.join().expect("the one that waits");
+        outcome
+    }
+
     /// `kill -9`, then its end.
     pub fn kill(mut self) -> Outcome {
         // It may have ended by itself, which is no failure of the test.
@@ -183,8 +211,7 @@ impl Running {
 
     /// SIGTERM; it goes on to its graceful end.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
-        assert!(sent.success());
+        signal("TERM", self.child.id());
     }
 
     /// The process id.

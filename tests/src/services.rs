@@ -8,6 +8,8 @@ mod ports;
 mod postgres;
 mod rabbit;
 
+pub use guard::until;
+pub(crate) use guard::{Guard, signal};
 pub use postgres::Postgres;
 pub use rabbit::Rabbit;
 

@@ -33,12 +33,42 @@ pub struct Sweep {
     pub stuck: usize,
     /// The verdicts that were not clean.
     pub verdicts: Vec<Verdict>,
+    /// What happened in the chains in which something was found.
+    pub stories: Vec<String>,
 }
 
 impl Sweep {
     /// Nothing was found.
     pub fn is_clean(&self) -> bool {
         self.verdicts.is_empty() && self.lost + self.duplicated + self.overwritten + self.stuck == 0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.add(other);
+        self
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kills += other.kills;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.overwritten += other.overwritten;
+        self.stuck += other.stuck;
+        self.verdicts.extend(other.verdicts);
+        self.stories.extend(other.stories);
+    }
+
+    /// Counts what a check found.
+    pub(crate) fn count(&mut self, verdict: Verdict) {
+        self.lost += verdict.lost.len();
+        self.duplicated += verdict.duplicated.len() + verdict.unexpected.len();
+        self.overwritten += verdict.overwritten.len();
+        self.stuck += verdict.stuck.len();
+        if !verdict.is_clean() {
+            self.verdicts.push(verdict);
+        }
     }
 }
 
@@ -75,13 +105,7 @@ pub fn sweep(kills: u32, seed: u64) -> Sweep {
         let end = last.wait().expect(&[0, 3]).json();
         let mut verdict = expected.check(&tenant, &site, &end);
         expected.check_pre_images(&site, &mut verdict);
-        sweep.lost += verdict.lost.len();
-        sweep.duplicated += verdict.duplicated.len() + verdict.unexpected.len();
-        sweep.overwritten += verdict.overwritten.len();
-        sweep.stuck += verdict.stuck.len();
-        if !verdict.is_clean() {
-            sweep.verdicts.push(verdict);
-        }
+        sweep.count(verdict);
     }
     sweep
 }
@@ -92,10 +116,10 @@ fn wait(time: Duration) {
 }
 
 /// SplitMix64: a seed gives the same moments everywhere.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,6 +1,7 @@
 //! A simulated tenant in a process of its own, and what it says of itself.
 
 use crate::binary;
+use crate::services::Guard;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,6 +15,7 @@ pub struct Tenant {
     /// Its base, without a version.
     pub url: String,
     journal: PathBuf,
+    guard: Guard,
     _folder: TempDir,
 }
 
@@ -21,6 +23,7 @@ impl Tenant {
     /// Starts a tenant with a state, and flags such as `--faults` and their values.
     pub fn start(state: &Path, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
+        let guard = Guard::over(folder.path());
         let journal = folder.path().join("journal.ndjson");
         let mut child = Command::new(binary())
             .args(["simulate", "tenant", "--listen", "127.0.0.1:0", "--seed"])
@@ -42,7 +45,7 @@ impl Tenant {
             .unwrap_or_else(|| panic!("the tenant said {line:?}"))
             .trim_end_matches(';')
             .to_owned();
-        Self { child, url, journal, _folder: folder }
+        Self { child, url, journal, guard, _folder: folder }
     }
 
     /// Starts a tenant with a state given as JSON.
@@ -97,6 +100,7 @@ impl Drop for Tenant {
         // Both fail only when it is gone already.
         drop(self.child.kill());
         drop(self.child.wait());
+        self.guard.dismiss();
     }
 }
 

@@ -6,6 +6,10 @@
 
 mod cases;
 mod faults;
+mod fleet;
+mod fleet_deaths;
+mod fleet_faults;
+mod fleet_orders;
 mod golden;
 mod input;
 mod journey;

@@ -101,3 +101,40 @@ fn processes_that_name(words: &str) -> Vec<String> {
     }
     found
 }
+
+#[test]
+fn a_proxy_cuts_where_it_is_told() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = harness::Proxy::to(server.local_addr().unwrap().port());
+    let connect = || {
+        let near = std::net::TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+        (near, server.accept().unwrap().0)
+    };
+    let (mut near, mut far) = connect();
+    near.write_all(b"whole").unwrap();
+    let mut five = [0; 5];
+    far.read_exact(&mut five).unwrap();
+    far.write_all(b"back").unwrap();
+    let mut four = [0; 4];
+    near.read_exact(&mut four).unwrap();
+    assert_eq!((&five, &four), (b"whole", b"back"));
+    proxy.cut_after_bytes(3);
+    near.write_all(b"halved").unwrap();
+    let mut rest = Vec::new();
+    far.read_to_end(&mut rest).unwrap();
+    assert_eq!((rest.as_slice(), proxy.cuts()), (&b"hal"[..], 1));
+    // Held back, then let go.
+    let (mut near, mut far) = connect();
+    proxy.pause(true);
+    near.write_all(b"later").unwrap();
+    far.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(far.read(&mut five).is_err());
+    proxy.heal();
+    far.read_exact(&mut five).unwrap();
+    assert_eq!(&five, b"later");
+    proxy.refuse(true);
+    let mut refused = std::net::TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+    assert!(matches!(refused.read(&mut five), Ok(0) | Err(_)));
+    assert!(matches!(near.read(&mut five), Ok(0) | Err(_)));
+}

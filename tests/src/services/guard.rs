@@ -7,23 +7,30 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A folder that is removed, with every process that lives in it, when this value or its process ends.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     folder: PathBuf,
     process: Child,
 }
 
 impl Guard {
-    /// Makes a folder and sets a guard over it, before any server is started in it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a word from tests/run to its own harness, no configuration"
-    )]
+    /// Makes a folder that other users may enter and sets a guard over it, before any server is started in it.
     pub(super) fn set(name: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix(&format!("mfa-migrate-{name}-"))
             .tempdir()
             .expect("folder")
             .keep();
+        let guard = Self::over(&folder);
+        open_to_all(&folder);
+        guard
+    }
+
+    /// Sets a guard over a folder that is there.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a word from tests/run to its own harness, no configuration"
+    )]
+    pub(crate) fn over(folder: &Path) -> Self {
         let register = std::env::var("MFA_MIGRATE_TESTS_GUARDS").unwrap_or_default();
         let mut process = Command::new("bash")
             .args(["-c", include_str!("guard.sh"), "mfa-migrate-guard", &register])
@@ -36,21 +43,33 @@ impl Guard {
             .expect("bash");
         let pipe = process.stdin.as_mut().expect("its input");
         writeln!(pipe, "{}", folder.display()).expect("the guard");
-        open_to_all(&folder);
-        Self { folder, process }
+        Self { folder: folder.to_owned(), process }
+    }
+
+    /// Nothing is left to guard, and the folder is somebody else's to remove.
+    pub(crate) fn dismiss(&mut self) {
+        if let Some(mut pipe) = self.process.stdin.take() {
+            // It waits for this line; nobody else ends it.
+            drop(writeln!(pipe, "well"));
+        }
     }
 
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Ends everything in the folder, removes it, and waits for that. Calling it again changes nothing.
+    pub(crate) fn end(&mut self) {
+        drop(self.process.stdin.take());
+        // It ends when it is done; there is nobody left to tell of a failure.
+        drop(self.process.wait());
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        // It removes what it guards and ends; there is nobody left to tell of a failure.
-        drop(self.process.wait());
+        self.end();
     }
 }
 
@@ -79,7 +98,7 @@ pub(super) fn said(folder: &Path) -> String {
 }
 
 /// Waits until something is so; false when it was not within the limit.
-pub(super) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     while !is_so() {
         if started.elapsed() > limit {
@@ -95,7 +114,7 @@ pub(super) fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
 }
 
 /// Sends a signal by name.
-pub(super) fn signal(name: &str, pid: u32) {
+pub(crate) fn signal(name: &str, pid: u32) {
     let sent =
         Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
     // It may be gone already, which is what most signals want.

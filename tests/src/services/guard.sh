@@ -5,7 +5,11 @@ trap '' INT TERM HUP QUIT
 IFS= read -r folder || exit 0
 [ -n "$folder" ] && [ -d "$folder" ] || exit 0
 [ -n "$1" ] && : >"$1/$$"
-cat >/dev/null
+# A word on the way: all is well, and there is nothing to do.
+if read -r _; then
+  [ -n "$1" ] && rm -f "$1/$$"
+  exit 0
+fi
 
 # PostgreSQL goes at once and by itself, so that no shared memory stays.
 if [ -f "$folder/data/postmaster.pid" ]; then
