@@ -27,14 +27,53 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The address of a server cannot be used, or the server does not let us in: nothing gets better by itself.
+    #[error("the ledger {place} cannot be used: {reason}")]
+    Server {
+        /// The server with its database, without user and password.
+        place: String,
+        /// What is in the way, and what to do.
+        reason: String,
+    },
+    /// The server does not answer.
+    #[error(
+        "the ledger {place} cannot be reached; see that PostgreSQL runs there and that this machine may connect"
+    )]
+    Unreachable {
+        /// The server with its database, without user and password.
+        place: String,
+        /// What sqlx says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server went away. Whether a change was kept is not known; doing it again is safe.
+    #[error("the ledger's server does not answer ({operation}); it is asked again when it is back")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// What the database says.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server does not let us.
+    #[error(
+        "the ledger's server refused it ({operation}); see that the user of the ledger's address owns its schema"
+    )]
+    Denied {
+        /// What was being done.
+        operation: &'static str,
+        /// What the database says.
+        #[source]
+        source: sqlx::Error,
+    },
     /// Written by a later version of the product.
     #[error(
-        "the ledger {path} was written by a newer mfa-migrate (its shape is {found}, this build knows {known}); \
+        "the ledger {place} was written by a newer mfa-migrate (its shape is {found}, this build knows {known}); \
          use that version or a later one"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server with its database.
+        place: String,
         /// The shape on file.
         found: i64,
         /// The newest shape that this build knows.
@@ -42,12 +81,12 @@ pub enum Error {
     },
     /// Written by an earlier version, and opened for reading alone.
     #[error(
-        "the ledger {path} was written by an older mfa-migrate (its shape is {found}, this build reads {known}); \
+        "the ledger {place} was written by an older mfa-migrate (its shape is {found}, this build reads {known}); \
          run a migrate or rehearse with this version first, which brings it up to date"
     )]
     Older {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server with its database.
+        place: String,
         /// The shape on file.
         found: i64,
         /// The shape that this build reads.
@@ -55,11 +94,11 @@ pub enum Error {
     },
     /// The ledger could not be brought to the shape of this build.
     #[error(
-        "the ledger {path} could not be brought up to date; it is as it was: keep a copy of it and report this"
+        "the ledger {place} could not be brought up to date; it is as it was: keep a copy of it and report this"
     )]
     Migrate {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server with its database.
+        place: String,
         /// What sqlx says.
         #[source]
         source: sqlx::migrate::MigrateError,
@@ -182,13 +221,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the caller does next: a lock held by somebody else goes away, everything else does not. Of a deposed leader
+    /// What the caller does next: a lock held by somebody else goes away and a server comes back, everything else does
+    /// not. Of a deposed leader
     /// no statement changed anything: the process stops leading, and may wait to lead again.
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Busy { .. } => Disposition::Retry,
+            Self::Busy { .. } | Self::Unreachable { .. } | Self::Unavailable { .. } => Disposition::Retry,
             Self::Open { .. }
             | Self::NotALedger { .. }
+            | Self::Server { .. }
+            | Self::Denied { .. }
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::Migrate { .. }

@@ -9,12 +9,14 @@
 mod conformance;
 mod error;
 mod filing;
+mod postgres;
 mod rows;
 mod sqlite;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use conformance::conformance;
 pub use error::Error;
+pub use postgres::PgLedger;
 pub use rows::{
     Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
     InventoryRow, Lead, MatchCounts, NewIntent, OpenedRun, ParkedMessage, PreImage, Presence, Release,

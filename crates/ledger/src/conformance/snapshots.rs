@@ -28,11 +28,7 @@ async fn a_page_filed_twice_is_filed_once<L: Ledger>(ledger: L) {
     ledger.complete_snapshot(&manifest(&id, 2, 2)).await.unwrap();
     assert!(ledger.begin_snapshot(&id).await.unwrap().complete);
     ledger.file_records(&id, &[record(5)]).await.unwrap();
-    assert_eq!(
-        ledger.begin_snapshot(&id).await.unwrap().filed,
-        2,
-        "a complete snapshot does not grow"
-    );
+    assert_eq!(ledger.begin_snapshot(&id).await.unwrap().filed, 2, "a complete snapshot does not grow");
     assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(manifest(&id, 2, 2)));
 }
 

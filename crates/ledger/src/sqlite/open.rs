@@ -134,9 +134,9 @@ async fn check_shape(
             .map_err(|error| from_sqlx(path, error))?;
     let known = newest_shape();
     match found.cmp(&known) {
-        std::cmp::Ordering::Greater => Err(Error::Newer { path: path.to_owned(), found, known }),
+        std::cmp::Ordering::Greater => Err(Error::Newer { place: path.display().to_string(), found, known }),
         std::cmp::Ordering::Less if !may_be_older => {
-            Err(Error::Older { path: path.to_owned(), found, known })
+            Err(Error::Older { place: path.display().to_string(), found, known })
         }
         std::cmp::Ordering::Less | std::cmp::Ordering::Equal => Ok(()),
     }
@@ -147,7 +147,7 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), E
 }
 
 fn migrate_error(path: &Path, source: MigrateError) -> Error {
-    Error::Migrate { path: path.to_owned(), source }
+    Error::Migrate { place: path.display().to_string(), source }
 }
 
 fn open_error(path: &Path, reason: impl Into<String>) -> Error {

@@ -28,10 +28,7 @@ pub(super) async fn kept(db: &mut SqliteConnection, name: &str) -> Result<Option
     Ok(value.map(Sealed))
 }
 
-pub(super) async fn begin(
-    db: &mut SqliteConnection,
-    id: &SnapshotId,
-) -> Result<SnapshotFiling, Fault> {
+pub(super) async fn begin(db: &mut SqliteConnection, id: &SnapshotId) -> Result<SnapshotFiling, Fault> {
     sqlx::query("INSERT INTO snapshot (id) VALUES (?1) ON CONFLICT DO NOTHING")
         .bind(&id.0)
         .execute(&mut *db)

@@ -1,0 +1,465 @@
+//! The PostgreSQL dialect: many processes, one schema.
+//!
+//! This file only carries calls to the server; what each does stands in the module it names. Arguments are copied on the
+//! way, since the work must not end with the caller (see `connection`). Whatever is cut off at its end, its outcome
+//! unknown, may be done again: rows that are there are left, and a claim that has moved on is told from one that holds.
+
+mod address;
+mod claim;
+mod connection;
+mod decode;
+mod directory;
+mod fault;
+mod finish;
+mod known;
+mod leadership;
+mod look;
+mod matching;
+mod open;
+mod pace;
+mod presence;
+mod release;
+mod run;
+mod snapshot;
+mod write_ahead;
+
+use crate::{
+    Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, Error, FiledRecord, Finish, InventoryRow, Lead,
+    Ledger, MatchCounts, NewIntent, OpenedRun, PaceStep, ParkedMessage, Presence, Release, ResultRow, Run,
+    RunSpec, RunTotals, Seen, SnapshotFiling, UserHistory,
+};
+use address::Address;
+use connection::{Connections, Shape};
+use contract::{
+    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    SnapshotManifest, UserKey,
+};
+use leadership::Leadership;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A ledger in a schema of a PostgreSQL server.
+#[derive(Debug, Clone)]
+pub struct PgLedger {
+    connections: Connections,
+    address: Address,
+    /// Kept for as long as somebody has the leader's view of the ledger.
+    _leadership: Option<Arc<Leadership>>,
+}
+
+impl PgLedger {
+    /// Opens a ledger for writing, beside others that do; makes its schema if it is not there, and brings it to this
+    /// build's shape. The address is `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with the parameters of libpq for TLS
+    /// (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`); a server on another machine is always verified. Another schema
+    /// than `mfa_migrate` is named by `options=-c search_path=NAME`. A pooler that shares sessions will not do.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        let address = Address::parse(url)?;
+        Ok(Self { connections: open::for_writing(&address).await?, address, _leadership: None })
+    }
+
+    /// Opens a ledger for looking. It must be there and of this build's shape; nothing is migrated, and whatever would
+    /// write answers `Error::ReadOnly`.
+    pub async fn open_read_only(url: &str) -> Result<Self, Error> {
+        let address = Address::parse(url)?;
+        Ok(Self { connections: open::for_reading(&address).await?, address, _leadership: None })
+    }
+
+    /// Ends the connections when what they are at is done. Nothing is lost without it.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Ledger for PgLedger {
+    async fn keep(&self, name: &str, candidate: &Sealed) -> Result<Sealed, Error> {
+        let given = (name.to_owned(), candidate.clone());
+        self.connections
+            .write("keeping a value", Shape::Together, given, |db, (name, candidate)| {
+                Box::pin(snapshot::keep(db, name, candidate))
+            })
+            .await
+    }
+
+    async fn kept(&self, name: &str) -> Result<Option<Sealed>, Error> {
+        self.connections
+            .read("reading a kept value", name, |db, name| Box::pin(snapshot::kept(db, name)))
+            .await
+    }
+
+    async fn learned_rates(&self) -> Result<Vec<(String, f64)>, Error> {
+        self.connections
+            .read("reading the learned rates", (), |db, ()| Box::pin(pace::learned_rates(db)))
+            .await
+    }
+
+    async fn keep_rates(&self, rates: &[(String, f64)]) -> Result<(), Error> {
+        self.connections
+            .write("keeping the learned rates", Shape::Statement, rates.to_vec(), |db, rates| {
+                Box::pin(pace::keep_rates(db, rates))
+            })
+            .await
+    }
+
+    async fn begin_snapshot(&self, id: &SnapshotId) -> Result<SnapshotFiling, Error> {
+        self.connections
+            .write("opening a snapshot", Shape::Statement, id.clone(), |db, id| {
+                Box::pin(snapshot::begin(db, id))
+            })
+            .await
+    }
+
+    async fn file_records(&self, id: &SnapshotId, rows: &[FiledRecord]) -> Result<(), Error> {
+        let given = (id.clone(), rows.to_vec());
+        self.connections
+            .write("filing records", Shape::Together, given, |db, (id, rows)| {
+                Box::pin(snapshot::file_records(db, id, rows))
+            })
+            .await
+    }
+
+    async fn file_rejects(&self, id: &SnapshotId, rows: &[Reject]) -> Result<(), Error> {
+        let given = (id.clone(), rows.to_vec());
+        self.connections
+            .write("filing rejects", Shape::Together, given, |db, (id, rows)| {
+                Box::pin(snapshot::file_rejects(db, id, rows))
+            })
+            .await
+    }
+
+    async fn complete_snapshot(&self, manifest: &SnapshotManifest) -> Result<(), Error> {
+        self.connections
+            .write("completing a snapshot", Shape::Sets, manifest.clone(), |db, manifest| {
+                Box::pin(snapshot::complete(db, manifest))
+            })
+            .await?;
+        self.connections.tidy("VACUUM (ANALYZE) record").await;
+        Ok(())
+    }
+
+    async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotManifest>, Error> {
+        self.connections.read("reading a snapshot", id, |db, id| Box::pin(snapshot::manifest(db, id))).await
+    }
+
+    async fn latest_snapshot(&self) -> Result<Option<(SnapshotManifest, i64)>, Error> {
+        self.connections
+            .read("reading the latest snapshot", (), |db, ()| Box::pin(snapshot::latest(db)))
+            .await
+    }
+
+    async fn snapshot_filing(&self, id: &SnapshotId) -> Result<Option<SnapshotFiling>, Error> {
+        self.connections
+            .read("reading how far a snapshot is filed", id, |db, id| Box::pin(snapshot::filing(db, id)))
+            .await
+    }
+
+    async fn file_unreadable(&self, id: &SnapshotId, ordinals: &[i64]) -> Result<(), Error> {
+        let given = (id.clone(), ordinals.to_vec());
+        self.connections
+            .write("filing damaged records", Shape::Together, given, |db, (id, ordinals)| {
+                Box::pin(snapshot::file_unreadable(db, id, ordinals))
+            })
+            .await
+    }
+
+    async fn rejects(&self, id: &SnapshotId) -> Result<Vec<Reject>, Error> {
+        self.connections.read("reading the rejects", id, |db, id| Box::pin(snapshot::rejects(db, id))).await
+    }
+
+    async fn open_run(&self, spec: &RunSpec) -> Result<OpenedRun, Error> {
+        self.connections
+            .write("opening a run", Shape::Sets, spec.clone(), |db, spec| Box::pin(run::open(db, spec)))
+            .await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>, Error> {
+        self.connections.read("reading a run", id, |db, id| Box::pin(run::find(db, *id))).await
+    }
+
+    async fn latest_run(&self, kinds: &[RunKind]) -> Result<Option<Run>, Error> {
+        self.connections
+            .read("reading the latest run", kinds, |db, kinds| Box::pin(run::latest(db, kinds)))
+            .await
+    }
+
+    async fn set_run_state(&self, id: RunId, state: RunState) -> Result<(), Error> {
+        self.connections
+            .write("moving a run", Shape::Together, (id, state), |db, (id, state)| {
+                Box::pin(run::set_state(db, *id, *state))
+            })
+            .await
+    }
+
+    async fn add_totals(&self, id: RunId, add: &RunTotals) -> Result<(), Error> {
+        self.connections
+            .write("adding to a run's totals", Shape::Statement, (id, *add), |db, (id, add)| {
+                Box::pin(run::add_totals(db, *id, add))
+            })
+            .await
+    }
+
+    async fn runs_to_drive(&self) -> Result<Vec<Run>, Error> {
+        self.connections.read("reading the runs to drive", (), |db, ()| Box::pin(run::to_drive(db))).await
+    }
+
+    async fn halt_run(&self, id: RunId, reason: &str) -> Result<(), Error> {
+        self.connections
+            .write("halting a run", Shape::Together, (id, reason.to_owned()), |db, (id, reason)| {
+                Box::pin(run::halt(db, *id, reason))
+            })
+            .await
+    }
+
+    async fn resume_run(&self, id: RunId) -> Result<(), Error> {
+        self.connections
+            .write("resuming a run", Shape::Together, id, |db, id| Box::pin(run::resume(db, *id)))
+            .await
+    }
+
+    async fn lead(&self, name: &str) -> Result<Lead, Error> {
+        let leadership = Arc::new(leadership::take(&self.address, name).await?);
+        let (term, lost) = (leadership.term, leadership.lost.clone());
+        let ledger = Self {
+            connections: self.connections.under(term),
+            address: self.address.clone(),
+            _leadership: Some(leadership),
+        };
+        Ok(Lead { ledger: Arc::new(ledger), term, lost })
+    }
+
+    async fn report_presence(&self, presence: &Presence) -> Result<(), Error> {
+        self.connections
+            .write("reporting to be alive", Shape::Lazy, presence.clone(), |db, presence| {
+                Box::pin(presence::report(db, presence))
+            })
+            .await
+    }
+
+    async fn presences(&self, within: Duration) -> Result<Vec<Seen>, Error> {
+        self.connections
+            .read("reading who is alive", within, |db, within| Box::pin(presence::seen(db, *within)))
+            .await
+    }
+
+    async fn file_parked_message(&self, queue: &str, id: &str, reason: &str) -> Result<(), Error> {
+        let given = (queue.to_owned(), id.to_owned(), reason.to_owned());
+        self.connections
+            .write(
+                "filing a message that was set aside",
+                Shape::Statement,
+                given,
+                |db, (queue, id, reason)| Box::pin(presence::park_message(db, queue, id, reason)),
+            )
+            .await
+    }
+
+    async fn parked_messages(&self, limit: u32) -> Result<(Vec<ParkedMessage>, u64), Error> {
+        self.connections
+            .read("reading the messages set aside", limit, |db, limit| {
+                Box::pin(presence::parked_messages(db, *limit))
+            })
+            .await
+    }
+
+    async fn step_pace(&self, bucket: &str, step: PaceStep) -> Result<(), Error> {
+        let given = (bucket.to_owned(), Mutex::new(Some(step)));
+        self.connections
+            .write("sharing the pace", Shape::Lazy, given, |db, (bucket, step)| {
+                Box::pin(pace::step(db, bucket, step))
+            })
+            .await
+    }
+
+    async fn paces(&self) -> Result<(Vec<(String, String)>, f64), Error> {
+        self.connections.read("reading the shared pace", (), |db, ()| Box::pin(pace::all(db))).await
+    }
+
+    async fn directory_cursor(&self, run: RunId) -> Result<DirectoryCursor, Error> {
+        self.connections
+            .read("reading how far the directory was read", run, |db, run| {
+                Box::pin(directory::cursor(db, *run))
+            })
+            .await
+    }
+
+    async fn file_directory_page(
+        &self,
+        run: RunId,
+        rows: &[DirectoryRow],
+        next: Option<&str>,
+    ) -> Result<(), Error> {
+        let given = (run, rows.to_vec(), next.map(str::to_owned));
+        self.connections
+            .write("filing a page of the directory", Shape::Together, given, |db, (run, rows, next)| {
+                Box::pin(directory::file_page(db, *run, rows, next.as_deref()))
+            })
+            .await
+    }
+
+    async fn change_allowed(
+        &self,
+        run: RunId,
+        users: &[EntraId],
+        set: Allowed,
+        clear: Allowed,
+    ) -> Result<(), Error> {
+        let given = (run, users.to_vec(), set, clear);
+        self.connections
+            .write(
+                "filing what the policy allows",
+                Shape::Statement,
+                given,
+                |db, (run, users, set, clear)| {
+                    Box::pin(directory::change_allowed(db, *run, users, *set, *clear))
+                },
+            )
+            .await
+    }
+
+    async fn file_inventory(&self, run: RunId, rows: &[InventoryRow]) -> Result<(), Error> {
+        self.connections
+            .write("filing the inventory", Shape::Statement, (run, rows.to_vec()), |db, (run, rows)| {
+                Box::pin(directory::file_inventory(db, *run, rows))
+            })
+            .await
+    }
+
+    async fn match_users(
+        &self,
+        run: RunId,
+        stages: &[Match],
+        include_disabled: bool,
+    ) -> Result<MatchCounts, Error> {
+        let given = (run, stages.to_vec());
+        let counts = self
+            .connections
+            .write("matching users", Shape::Sets, given, move |db, (run, stages)| {
+                Box::pin(matching::match_users(db, *run, stages, include_disabled))
+            })
+            .await?;
+        self.connections.tidy("VACUUM (ANALYZE) entry").await;
+        Ok(counts)
+    }
+
+    async fn file_reviewed(&self, run: RunId, rows: &[(i64, Sealed)]) -> Result<(), Error> {
+        self.connections
+            .write("filing the reviewed plan", Shape::Statement, (run, rows.to_vec()), |db, (run, rows)| {
+                Box::pin(directory::file_reviewed(db, *run, rows))
+            })
+            .await
+    }
+
+    async fn release(
+        &self,
+        run: RunId,
+        limit: u32,
+        stale_after: Option<Duration>,
+        grace: Duration,
+    ) -> Result<Release, Error> {
+        self.connections
+            .write("releasing users", Shape::Together, (), move |db, ()| {
+                Box::pin(release::release(db, run, limit, stale_after, grace))
+            })
+            .await
+    }
+
+    async fn settle_unchanged(&self, run: RunId, ordinals: &[i64], codes: &str) -> Result<u64, Error> {
+        let given = (ordinals.to_vec(), codes.to_owned());
+        self.connections
+            .write("settling unchanged users", Shape::Statement, given, move |db, (ordinals, codes)| {
+                Box::pin(release::settle_unchanged(db, run, ordinals, codes))
+            })
+            .await
+    }
+
+    async fn claim(
+        &self,
+        run: RunId,
+        ordinals: &[i64],
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, Error> {
+        let given = (ordinals.to_vec(), owner.to_owned());
+        self.connections
+            .write("claiming users", Shape::Statement, given, move |db, (ordinals, owner)| {
+                Box::pin(claim::claim(db, run, ordinals, owner, lease))
+            })
+            .await
+    }
+
+    async fn renew(&self, run: RunId, held: &[(i64, i64)], lease: Duration) -> Result<Vec<i64>, Error> {
+        self.connections
+            .write("renewing leases", Shape::Statement, held.to_vec(), move |db, held| {
+                Box::pin(claim::renew(db, run, held, lease))
+            })
+            .await
+    }
+
+    async fn file_intents(&self, run: RunId, rows: &[NewIntent]) -> Result<Vec<i64>, Error> {
+        self.connections
+            .write("filing intents", Shape::Statement, rows.to_vec(), move |db, rows| {
+                Box::pin(write_ahead::file_intents(db, run, rows))
+            })
+            .await
+    }
+
+    async fn finish(&self, run: RunId, rows: &[Finish]) -> Result<Vec<i64>, Error> {
+        self.connections
+            .write("finishing claims", Shape::Statement, rows.to_vec(), move |db, rows| {
+                Box::pin(finish::finish(db, run, rows))
+            })
+            .await
+    }
+
+    async fn counts(&self, run: RunId) -> Result<Counts, Error> {
+        self.connections.read("counting users", run, |db, run| Box::pin(look::counts(db, *run))).await
+    }
+
+    async fn proven(&self, run: RunId) -> Result<Vec<String>, Error> {
+        self.connections
+            .read("reading what was applied", run, |db, run| Box::pin(look::proven(db, *run)))
+            .await
+    }
+
+    async fn code_counts(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
+        self.connections.read("counting codes", run, |db, run| Box::pin(look::code_counts(db, *run))).await
+    }
+
+    async fn checkpoint(&self, run: RunId, step: &str, page: u32) -> Result<Checkpoint, Error> {
+        self.connections
+            .write("writing a checkpoint", Shape::Statement, step.to_owned(), move |db, step| {
+                Box::pin(look::checkpoint(db, run, step, page))
+            })
+            .await
+    }
+
+    async fn checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, Error> {
+        self.connections
+            .read("reading the checkpoints", run, |db, run| Box::pin(look::checkpoints(db, *run)))
+            .await
+    }
+
+    async fn next_due(&self, run: RunId) -> Result<Option<Duration>, Error> {
+        self.connections
+            .read("looking for the next snooze", run, |db, run| Box::pin(release::next_due(db, *run)))
+            .await
+    }
+
+    async fn results(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<ResultRow>, Error> {
+        self.connections
+            .read("reading results", (), move |db, ()| Box::pin(look::results(db, run, after, limit)))
+            .await
+    }
+
+    async fn user_history(&self, key: UserKey) -> Result<UserHistory, Error> {
+        self.connections
+            .read("reading a user's history", key, |db, key| Box::pin(look::user_history(db, *key)))
+            .await
+    }
+
+    async fn applied_fingerprint(&self, user: &EntraId) -> Result<Option<Fingerprint>, Error> {
+        self.connections
+            .read("reading a fingerprint", user, |db, user| Box::pin(look::applied_fingerprint(db, user)))
+            .await
+    }
+}

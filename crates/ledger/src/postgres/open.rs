@@ -1,0 +1,169 @@
+//! Opening a server: is the schema ours, is its shape known.
+//!
+//! It must never change a schema that holds something else, nor migrate one that is opened for reading alone.
+
+use super::address::Address;
+use super::connection::{CONNECTIONS, Connections};
+use super::fault::Kind;
+use crate::Error;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, SqlSafeStr};
+use std::time::Duration;
+
+/// How long a first connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an operation waits for a connection of the pool, a restart of the server included.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection that lay idle for longer is asked whether it is still there before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// What sqlx keeps of the first shape; another program's migrations are called something else.
+const FIRST_SHAPE: &str = "create ledger";
+
+/// The shapes of the schema, oldest first. The names are those of the SQLite migrations too.
+fn migrator() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        FIRST_SHAPE.into(),
+        MigrationType::Simple,
+        include_str!("../../migrations/postgres/0001_create_ledger.sql").into_sql_str(),
+        false,
+    )])
+}
+
+fn newest_shape() -> i64 {
+    migrator().iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+/// Opens for writing; makes the schema if it is not there, and brings it to the newest shape.
+pub(super) async fn for_writing(address: &Address) -> Result<Connections, Error> {
+    // Another process may be migrating: it is waited for, however long that takes.
+    let patient = address.options.clone().options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let mut connection = connect(address, &patient).await?;
+    let found = found(address, &mut connection).await?;
+    if found.is_strange {
+        return Err(strange(address));
+    }
+    let known = newest_shape();
+    if found.shape > known {
+        return Err(Error::Newer { place: address.place.clone(), found: found.shape, known });
+    }
+    let mut migrator = migrator();
+    if !found.has_schema {
+        migrator.create_schema(address.schema.clone());
+    }
+    migrator
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|source| Error::Migrate { place: address.place.clone(), source })?;
+    connection.close().await.map_err(|error| from_sqlx(address, error))?;
+    Ok(Connections::new(pool(&address.options), true))
+}
+
+/// Opens beside processes that write: no migration, no write.
+pub(super) async fn for_reading(address: &Address) -> Result<Connections, Error> {
+    let options = address.options.clone().options([("default_transaction_read_only", "on")]);
+    let mut connection = connect(address, &options).await?;
+    let found = found(address, &mut connection).await?;
+    connection.close().await.map_err(|error| from_sqlx(address, error))?;
+    let (place, known) = (address.place.clone(), newest_shape());
+    if found.is_strange {
+        return Err(strange(address));
+    }
+    match found.shape.cmp(&known) {
+        std::cmp::Ordering::Greater => Err(Error::Newer { place, found: found.shape, known }),
+        std::cmp::Ordering::Less if found.shape == 0 => {
+            let reason = format!(
+                "there is no ledger in its schema {}; run a migrate or rehearse, which makes one",
+                address.schema
+            );
+            Err(Error::Server { place, reason })
+        }
+        std::cmp::Ordering::Less => Err(Error::Older { place, found: found.shape, known }),
+        std::cmp::Ordering::Equal => Ok(Connections::new(pool(&options), false)),
+    }
+}
+
+/// One connection, outside the pool.
+pub(super) async fn connect(address: &Address, options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connected) => connected.map_err(|error| from_sqlx(address, error)),
+        Err(_) => Err(from_sqlx(address, sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// Opens connections as they are needed.
+fn pool(options: &PgConnectOptions) -> sqlx::PgPool {
+    PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .min_connections(0)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for < TRUSTED_IDLE {
+                    return Ok(true);
+                }
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+/// What there is in our schema.
+struct Found {
+    has_schema: bool,
+    /// The newest migration; 0 where there is none.
+    shape: i64,
+    /// Tables that are not ours.
+    is_strange: bool,
+}
+
+async fn found(address: &Address, connection: &mut PgConnection) -> Result<Found, Error> {
+    let told = |error| from_sqlx(address, error);
+    let (has_schema, tables, is_migrated): (bool, i64, bool) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1), count(c.oid),
+                coalesce(bool_or(c.relname = '_sqlx_migrations'), false)
+           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+    )
+    .bind(&address.schema)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(told)?;
+    if !is_migrated {
+        return Ok(Found { has_schema, shape: 0, is_strange: tables > 0 });
+    }
+    let migrations: Vec<(i64, String)> =
+        sqlx::query_as("SELECT version, description FROM _sqlx_migrations WHERE success ORDER BY version")
+            .fetch_all(connection)
+            .await
+            .map_err(told)?;
+    let is_ours = migrations.first().map_or(tables == 1, |(_, description)| description == FIRST_SHAPE);
+    let shape = migrations.last().map_or(0, |(version, _)| *version);
+    Ok(Found { has_schema, shape, is_strange: !is_ours })
+}
+
+fn strange(address: &Address) -> Error {
+    let reason = format!(
+        "its schema {} holds tables of another program; nothing was changed in it: name another database, or another \
+         schema by options=-c search_path=NAME",
+        address.schema
+    );
+    Error::Server { place: address.place.clone(), reason }
+}
+
+/// What is said of a server that could not be opened. Its own words name the user and the database at most.
+pub(super) fn from_sqlx(address: &Address, error: sqlx::Error) -> Error {
+    let place = address.place.clone();
+    match Kind::of(&error) {
+        Kind::Away | Kind::Busy | Kind::Collision => Error::Unreachable { place, source: error },
+        Kind::Denied | Kind::Full | Kind::Corrupt | Kind::ReadOnly | Kind::Other => {
+            Error::Server { place, reason: error.to_string() }
+        }
+    }
+}
