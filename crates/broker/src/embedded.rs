@@ -1,6 +1,6 @@
 //! The queue of one process: in memory, bounded, and lost with the process, which loses nothing (see the crate's head).
 
-use crate::{Delivery, Depth, Error, Message, Queue, Settle};
+use crate::{Delivery, Depth, Error, Message, Place, Queue, Settle, seen};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,7 @@ struct Shared {
     /// Something went out.
     left: Notify,
     limit: usize,
+    name: &'static str,
 }
 
 impl Shared {
@@ -37,33 +38,22 @@ pub struct EmbeddedQueue {
 impl EmbeddedQueue {
     /// A queue that holds at most `limit` messages; a publisher waits while it is full.
     pub fn new(limit: usize) -> Self {
-        let shared =
-            Shared { inner: Mutex::default(), came: Notify::new(), left: Notify::new(), limit: limit.max(1) };
+        Self::named("queue", limit)
+    }
+
+    /// As `new`, with the name that traces and metrics know it by.
+    pub fn named(name: &'static str, limit: usize) -> Self {
+        let shared = Shared {
+            inner: Mutex::default(),
+            came: Notify::new(),
+            left: Notify::new(),
+            limit: limit.max(1),
+            name,
+        };
         Self { shared: Arc::new(shared) }
     }
-}
 
-struct InMemory(Arc<Shared>);
-
-impl Settle for InMemory {
-    fn ack(&mut self) -> bool {
-        let mut inner = self.0.lock();
-        inner.unacked -= 1;
-        true
-    }
-
-    fn hand_back(&mut self, message: Message) {
-        let mut inner = self.0.lock();
-        inner.unacked -= 1;
-        inner.ready.push_front(message);
-        drop(inner);
-        self.0.came.notify_one();
-    }
-}
-
-#[async_trait::async_trait]
-impl Queue for EmbeddedQueue {
-    async fn publish(&self, messages: Vec<Message>) -> Result<(), Error> {
+    async fn put(&self, messages: Vec<Message>) -> Result<(), Error> {
         for message in messages {
             let mut message = Some(message);
             loop {
@@ -89,6 +79,31 @@ impl Queue for EmbeddedQueue {
         }
         Ok(())
     }
+}
+
+struct InMemory(Arc<Shared>);
+
+impl Settle for InMemory {
+    fn ack(&mut self) -> bool {
+        let mut inner = self.0.lock();
+        inner.unacked -= 1;
+        true
+    }
+
+    fn hand_back(&mut self, message: Message) {
+        let mut inner = self.0.lock();
+        inner.unacked -= 1;
+        inner.ready.push_front(message);
+        drop(inner);
+        self.0.came.notify_one();
+    }
+}
+
+#[async_trait::async_trait]
+impl Queue for EmbeddedQueue {
+    async fn publish(&self, messages: Vec<Message>) -> Result<(), Error> {
+        seen::publishing(|| self.place(), messages, |messages| self.put(messages)).await
+    }
 
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, Error> {
         loop {
@@ -105,13 +120,15 @@ impl Queue for EmbeddedQueue {
                     if more {
                         self.shared.came.notify_one();
                     }
-                    return Ok(taken
+                    let deliveries: Vec<Delivery> = taken
                         .into_iter()
                         .map(|m| Delivery {
                             message: Some(m),
                             settle: Box::new(InMemory(Arc::clone(&self.shared))),
                         })
-                        .collect());
+                        .collect();
+                    seen::received(|| self.place(), &deliveries);
+                    return Ok(deliveries);
                 }
                 if inner.closed {
                     drop(inner);
@@ -136,6 +153,7 @@ impl Queue for EmbeddedQueue {
 
     async fn park(&self, message: Message, reason: &str) -> Result<(), Error> {
         tracing::warn!(id = message.id, reason, "a message is set aside");
+        telemetry::record_parked_message(&self.place());
         Ok(())
     }
 
@@ -148,6 +166,10 @@ impl Queue for EmbeddedQueue {
 
     fn waits_for(&self) -> Option<String> {
         None
+    }
+
+    fn place(&self) -> Place {
+        Place { system: "embedded", destination: self.shared.name.to_owned() }
     }
 
     fn close(&self) {

@@ -91,6 +91,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// The word for it in traces and metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Address { .. } => "address",
+            Self::Clear { .. } => "clear",
+            Self::Certificate { .. } => "certificate",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Refused { .. } => "refused",
+            Self::VirtualHost { .. } => "virtual-host",
+            Self::Topology { .. } => "topology",
+            Self::Unroutable { .. } => "unroutable",
+            Self::TooLarge { .. } => "too-large",
+            Self::Away => "away",
+        }
+    }
+
     /// What to do about it.
     pub fn disposition(&self) -> Disposition {
         match self {

@@ -6,10 +6,12 @@
 mod embedded;
 mod error;
 mod rabbitmq;
+mod seen;
 
 pub use embedded::EmbeddedQueue;
 pub use error::Error;
 pub use rabbitmq::{Purpose, Rabbit, RabbitQueue, Settings};
+pub use telemetry::Place;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,6 +68,9 @@ pub trait Queue: Send + Sync + 'static {
     /// What keeps the queue from working, in words ("blocked by the broker: low on memory, for 12 s"); absent when nothing
     /// does.
     fn waits_for(&self) -> Option<String>;
+
+    /// What traces and metrics call it.
+    fn place(&self) -> Place;
 
     /// No more is taken in; what is there may still be received.
     fn close(&self);

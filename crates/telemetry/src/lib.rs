@@ -21,7 +21,7 @@ pub use names::{Kind, NAMES, Name};
 pub use record::{
     Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
     record_parked_message, record_processed, record_quota_granted, record_quota_verdict, record_released,
-    record_request, record_sent, record_settled, record_settled_deliveries, set_entries, set_quota, set_step,
+    record_request, record_sent, record_settled, set_entries, set_quota, set_step,
 };
 pub use shutdown::{Shutdown, shutdown_on_signal};
 pub use spans::{

@@ -59,7 +59,7 @@ pub(crate) const MESSAGING_DURATION: Name = Name {
     kind: Kind::Histogram,
     unit: "s",
     labels: MESSAGING,
-    meaning: "how long a page took to be published and confirmed, or settled",
+    meaning: "how long a page took to be published and confirmed",
 };
 pub(crate) const PROCESS_DURATION: Name = Name {
     name: "messaging.process.duration",

@@ -60,11 +60,6 @@ pub fn record_consumed(place: &Place, n: u64) {
     with(|i| i.consumed.add(n, &place.labels("receive", "receive", None)));
 }
 
-/// Deliveries were acked or handed back in one go, and it took so long until the queue said so.
-pub fn record_settled_deliveries(place: &Place, took: Duration, error: Option<&'static str>) {
-    with(|i| i.messaging_duration.record(took.as_secs_f64(), &place.labels("ack", "settle", error)));
-}
-
 /// A group of messages was processed, from its delivery to its ack.
 pub fn record_processed(place: &Place, took: Duration, error: Option<&'static str>) {
     with(|i| i.process_duration.record(took.as_secs_f64(), &place.labels("process", "process", error)));

@@ -5,7 +5,7 @@ use super::consumer::Consumer;
 use super::publisher::Wanted;
 use super::topology::{self, QueueSpec};
 use super::wire;
-use crate::{Delivery, Depth, Error, Message, Queue};
+use crate::{Delivery, Depth, Error, Message, Place, Queue, seen};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -75,21 +75,27 @@ impl RabbitQueue {
 #[async_trait::async_trait]
 impl Queue for RabbitQueue {
     async fn publish(&self, messages: Vec<Message>) -> Result<(), Error> {
-        self.publish_to(Arc::clone(&self.spec), messages).await
+        let publish = |messages| self.publish_to(Arc::clone(&self.spec), messages);
+        seen::publishing(|| self.place(), messages, publish).await
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<Delivery>, Error> {
-        self.consumer.receive(max).await
+        let deliveries = self.consumer.receive(max).await?;
+        seen::received(|| self.place(), &deliveries);
+        Ok(deliveries)
     }
 
     async fn publish_later(&self, message: Message, delay: Duration) -> Result<(), Error> {
-        self.publish_to(Arc::new(self.spec.rung(delay)), vec![message]).await
+        let publish = |messages| self.publish_to(Arc::new(self.spec.rung(delay)), messages);
+        seen::publishing(|| self.place(), vec![message], publish).await
     }
 
     async fn park(&self, mut message: Message, reason: &str) -> Result<(), Error> {
         message.headers.insert("x-reason".to_owned(), reason.to_owned());
         message.headers.insert("x-queue".to_owned(), self.spec.name.clone());
-        self.publish_to(Arc::clone(&self.parked), vec![message]).await
+        self.publish_to(Arc::clone(&self.parked), vec![message]).await?;
+        telemetry::record_parked_message(&self.place());
+        Ok(())
     }
 
     async fn depth(&self) -> Result<Depth, Error> {
@@ -122,6 +128,11 @@ impl Queue for RabbitQueue {
             .or_else(|| self.shared.consuming.waits_for())
             .or_else(|| self.consumer.fault())
             .or_else(full)
+    }
+
+    fn place(&self) -> Place {
+        // The default exchange has no name of its own, so the destination is the queue alone.
+        Place { system: "rabbitmq", destination: self.spec.name.clone() }
     }
 
     fn close(&self) {
