@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 /// Intents come newest first: the newest applied one of a slot tells what is ours.
 const KNOWN: &str = "
+    SELECT * FROM (
     SELECT 'intent' AS what, i.entra, NULL::bigint AS ordinal, i.run, i.slot, i.value, i.filed_at,
            now_ms() - i.filed_at AS age, i.outcome, run.kind, NULL::bytea AS fingerprint, NULL::bytea AS serial,
            NULL AS token, false AS contested
@@ -30,7 +31,8 @@ const KNOWN: &str = "
       FROM run JOIN record_serial s ON s.snapshot = run.snapshot AND s.ordinal = ANY($3)
       LEFT JOIN inventory t ON t.run = run.no AND t.serial = s.serial
      WHERE run.no = $1
-    ORDER BY what, filed_at DESC, run DESC, slot COLLATE \"C\" DESC, fingerprint, serial, entra";
+    ) known
+    ORDER BY what, filed_at DESC, run DESC, slot COLLATE \"C\" DESC, fingerprint, serial, entra COLLATE \"C\"";
 
 /// Adds to claims what is known of their users.
 pub(super) async fn tell(db: &mut PgConnection, run: RunId, claims: &mut [Claim]) -> Result<(), Fault> {
