@@ -65,7 +65,22 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    telemetry::install_log(args.log.as_deref().unwrap_or("warn"));
+    let loaded = match config::load(&args) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("mfa-migrate: {:#}", anyhow::Error::from(error));
+            return Exit::Usage.into();
+        }
+    };
+    let installed = telemetry::install(&telemetry::Settings {
+        service: service(&args.verb),
+        // A service tells who leads and what it waits for; a verb tells its result.
+        level: args
+            .log
+            .clone()
+            .unwrap_or_else(|| if matches!(args.verb, Verb::Serve(_)) { "info" } else { "warn" }.to_owned()),
+        otlp_endpoint: loaded.config.otlp_endpoint.clone(),
+    });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -73,9 +88,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(run(args));
+    let outcome = runtime.block_on(run(args, &loaded));
     // A reader thread may still wait for a datafile; it holds nothing that matters.
     runtime.shutdown_background();
+    drop(installed);
     match outcome {
         Ok(exit) => exit.into(),
         // Whoever read our output has read enough.
@@ -87,8 +103,27 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<Exit> {
-    let loaded = config::load(&args)?;
+/// What the process is called in traces and metrics.
+fn service(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Serve(args::Serve::Extractor(_)) => "mfa-migrate-extractor",
+        Verb::Serve(args::Serve::Worker) => "mfa-migrate-worker",
+        Verb::Serve(args::Serve::Coordinator) => "mfa-migrate-coordinator",
+        Verb::Demo(_)
+        | Verb::Generate(_)
+        | Verb::Inspect(_)
+        | Verb::Rehearse(_)
+        | Verb::Migrate(_)
+        | Verb::Status(_)
+        | Verb::Show(_)
+        | Verb::Report(_)
+        | Verb::Simulate(_)
+        | Verb::Config(_)
+        | Verb::Check => "mfa-migrate",
+    }
+}
+
+async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
     let json = args.json;
     match args.verb {
         Verb::Demo(verb) => verbs::demo::run(&verb, json).await,
@@ -101,7 +136,7 @@ async fn run(args: Args) -> anyhow::Result<Exit> {
         Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,
         Verb::Serve(verb) => verbs::serve::run(&verb, &loaded.config, json).await,
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
-        Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(&loaded, json),
+        Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(loaded, json),
         Verb::Check => verbs::check::run(&loaded.config, json).await,
     }
 }
