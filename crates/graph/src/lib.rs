@@ -27,7 +27,9 @@ pub use client::Version;
 pub use cloud::Cloud;
 pub use config::{Config, Credential};
 pub use error::Error;
-pub use pace::{Bucket, BucketStatus, Counts, Grant as Quota, Held, Pace, Verdict};
+pub use pace::{
+    Bucket, BucketStatus, Counts, Grant as Quota, Held, Pace, PaceStep, SharedPace, Unavailable, Verdict,
+};
 pub use reader::{Ask, DirectoryUser, Grant, GrantTo, MethodsPolicy, Reader};
 pub use wire::Page;
 pub use write_call::{CodeNow, WriteCall};

@@ -7,10 +7,13 @@
 mod estimator;
 mod evidence;
 mod gate;
+mod shared;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+
+pub use shared::{PaceStep, SharedPace, Unavailable};
 
 use estimator::Estimator;
 use gate::Gate;
