@@ -51,14 +51,14 @@ impl Coordinator {
             self.ledger.file_directory_page(run.id, &rows, page.next.as_deref()).await?;
             crash_point("directory.page-filed");
             cursor = self.ledger.directory_cursor(run.id).await?;
-            self.ledger.checkpoint(run.id, "directory", cursor.pages).await?;
+            self.checkpoint(run.id, "directory", cursor.pages).await?;
             on_page(cursor.users);
         }
         self.apply_groups(run, reader, &grants).await?;
 
         crash_point("match.before");
         let counts = self.ledger.match_users(run.id, &policy.match_stages, policy.include_disabled).await?;
-        self.ledger.checkpoint(run.id, "match", 1).await?;
+        self.checkpoint(run.id, "match", 1).await?;
         crash_point("match.after");
         Ok(Some(counts))
     }

@@ -5,7 +5,7 @@
 //! gets it as it came, sealed.
 
 use crate::{Coordinator, Error};
-use broker::{Message, Queue};
+use broker::{Delivery, Message, Queue};
 use contract::{
     AppCodes, Match, Policy, Record, Reject, SealError, Sealed, SnapshotId, SnapshotManifest,
     SnapshotMessage, UserKey, context, serial_fingerprint,
@@ -13,7 +13,7 @@ use contract::{
 use ledger::FiledRecord;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use telemetry::crash_point;
+use telemetry::{Instrument, Processing, crash_point, ledger_operation};
 
 /// Messages filed at once.
 const PAGE: usize = 500;
@@ -61,29 +61,49 @@ impl Coordinator {
                 Err(broker::Error::Closed) => return Err(Error::Unfinished),
                 Err(error) => return Err(error.into()),
             };
-            let mut pages: BTreeMap<SnapshotId, Page> = BTreeMap::new();
-            for delivery in &deliveries {
-                let Some(message) = delivery.message() else { continue };
-                if let Err(aside) = self.sort_in(message, &mut pages) {
-                    self.set_aside(queue, message, aside, &mut pages).await?;
+            let headers = deliveries.iter().filter_map(|d| d.message()).map(|m| &m.headers);
+            let processing = Processing::begin(|| queue.place(), deliveries.len(), headers);
+            let done = self.file(queue, &deliveries, wanted).instrument(processing.span()).await;
+            let done = match done {
+                Ok(done) => done,
+                Err(error) => {
+                    processing.end(Some("unfiled"));
+                    return Err(error);
                 }
-            }
-            let mut done = None;
-            for (id, page) in pages {
-                let complete = self.file_page(queue, &id, page).await?;
-                if wanted == Some(&id) {
-                    done = done.or(complete);
-                }
-            }
+            };
             for delivery in deliveries {
                 if !delivery.ack() {
                     tracing::debug!("a page of the snapshot will come again, and change nothing");
                 }
             }
+            processing.end(None);
             if done.is_some() {
                 return Ok(done);
             }
         }
+    }
+
+    /// Files what was received together; the manifest of the snapshot that is waited for, if it is complete now.
+    async fn file(
+        &self,
+        queue: &dyn Queue,
+        deliveries: &[Delivery],
+        wanted: Option<&SnapshotId>,
+    ) -> Result<Option<SnapshotManifest>, Error> {
+        let mut pages: BTreeMap<SnapshotId, Page> = BTreeMap::new();
+        for message in deliveries.iter().filter_map(Delivery::message) {
+            if let Err(aside) = self.sort_in(message, &mut pages) {
+                self.set_aside(queue, message, aside, &mut pages).await?;
+            }
+        }
+        let mut done = None;
+        for (id, page) in pages {
+            let complete = self.file_page(queue, &id, page).await?;
+            if wanted == Some(&id) {
+                done = done.or(complete);
+            }
+        }
+        Ok(done)
     }
 
     /// Files a page of one snapshot; its manifest, if it is complete now.
@@ -95,7 +115,7 @@ impl Coordinator {
     ) -> Result<Option<SnapshotManifest>, Error> {
         self.ledger.begin_snapshot(id).await?;
         if !page.records.is_empty() {
-            self.ledger.file_records(id, &page.records).await?;
+            ledger_operation("file_records", self.ledger.file_records(id, &page.records)).await?;
         }
         if !page.rejects.is_empty() {
             self.ledger.file_rejects(id, &page.rejects).await?;
@@ -106,6 +126,7 @@ impl Coordinator {
         crash_point("intake.page-filed");
         let Some((manifest, message)) = page.end else { return Ok(None) };
         crash_point("intake.before-complete");
+        self.keep_origin(id, &message.headers).await?;
         match self.ledger.complete_snapshot(&manifest).await {
             Ok(()) => {}
             Err(error @ ledger::Error::Incomplete { .. }) => {

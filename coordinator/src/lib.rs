@@ -9,6 +9,7 @@ mod error;
 mod intake;
 mod release;
 mod serve;
+mod traces;
 
 pub use error::Error;
 pub use release::Released;

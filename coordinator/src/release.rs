@@ -3,12 +3,13 @@
 //! The queue is bounded, so a page waits until the one before it is nearly done. What the ledger shows unsettled and
 //! due is released again: that alone brings back what a crash, a snooze or a lost message left behind.
 
+use crate::traces::tell;
 use crate::{Channel, Coordinator, Error};
 use broker::Message;
-use contract::{Code, Order, Policy, RunState};
+use contract::{Code, EntryState, Order, Policy, RunState};
 use ledger::{Counts, Run};
 use std::time::{Duration, Instant};
-use telemetry::{Shutdown, crash_point};
+use telemetry::{Headers, Shutdown, crash_point, ledger_operation};
 
 /// Entries of one page, at least.
 const PAGE: u32 = 500;
@@ -43,6 +44,7 @@ impl Coordinator {
         shutdown: &Shutdown,
     ) -> Result<Released, Error> {
         let mut page = self.last_page(run).await?;
+        let origin = self.origin(&run.spec.snapshot).await?;
         let entries: u64 = self.ledger.counts(run.id).await?.values().sum();
         let size = PAGE.max(u32::try_from(entries / PAGES).unwrap_or(u32::MAX));
         loop {
@@ -56,13 +58,16 @@ impl Coordinator {
             }
             // As long as orders lie there, one that nobody has claimed yet is late and not lost.
             let stale_after = (out == 0).then_some(channel.stale_after);
-            let released = self.ledger.release(run.id, size, stale_after, channel.grace).await?;
+            let releasing = self.ledger.release(run.id, size, stale_after, channel.grace);
+            let released = ledger_operation("release", releasing).await?;
             if released.expired > 0 {
+                telemetry::record_leases_expired(run.id.0, released.expired);
                 tracing::warn!(count = released.expired, "leases ran out; their users are released again");
             }
             if released.entries.is_empty() {
                 let asked = Instant::now();
-                let counts = self.ledger.counts(run.id).await?;
+                let counts = ledger_operation("counts", self.ledger.counts(run.id)).await?;
+                tell(run.id, &counts);
                 // Counting half a million rows takes its time: it is done for a twentieth of the time at most.
                 let idle = IDLE.max(asked.elapsed() * 20);
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
@@ -76,22 +81,34 @@ impl Coordinator {
                 continue;
             }
             crash_point("release.page");
-            let (unchanged, orders) = self.sort(run, policy, released.entries);
+            let (unchanged, orders) = self.sort(run, policy, released.entries, &origin);
             if !unchanged.is_empty() {
                 let word = Code::UnchangedSinceLast.as_str();
-                self.ledger.settle_unchanged(run.id, &unchanged, word).await?;
+                let settling = self.ledger.settle_unchanged(run.id, &unchanged, word);
+                let settled = ledger_operation("settle_unchanged", settling).await?;
+                telemetry::record_settled(run.id.0, EntryState::Unchanged.as_str(), settled);
             }
+            let sent = orders.len() as u64;
             tokio::select! {
                 () = shutdown.requested() => {}
-                published = channel.orders.publish(orders) => published?,
+                published = channel.orders.publish(orders) => {
+                    published?;
+                    telemetry::record_released(run.id.0, sent);
+                }
             }
             page += 1;
-            self.ledger.checkpoint(run.id, "release", page).await?;
+            self.checkpoint(run.id, "release", page).await?;
         }
     }
 
     /// Rule U5 here, once a page, so that no order goes out and no Graph call is made for users that did not change.
-    fn sort(&self, run: &Run, policy: &Policy, entries: Vec<ledger::Candidate>) -> (Vec<i64>, Vec<Message>) {
+    fn sort(
+        &self,
+        run: &Run,
+        policy: &Policy,
+        entries: Vec<ledger::Candidate>,
+        origin: &Headers,
+    ) -> (Vec<i64>, Vec<Message>) {
         let mut unchanged = Vec::new();
         let mut orders = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -109,14 +126,15 @@ impl Coordinator {
                 unchanged.push(entry.ordinal);
             } else {
                 let order = Order::new(run.id, entry.ordinal);
-                orders.push(Message::new(order.message_id(), order.encode()));
+                let (id, body) = (order.message_id(), order.encode());
+                orders.push(Message { id, body, headers: origin.clone() });
             }
         }
         (unchanged, orders)
     }
 
     async fn end(&self, run: &Run, counts: Counts) -> Result<Released, Error> {
-        self.ledger.checkpoint(run.id, "done", 1).await?;
+        self.checkpoint(run.id, "done", 1).await?;
         crash_point("run.before-done");
         self.ledger.set_run_state(run.id, RunState::Done).await?;
         crash_point("run.done");

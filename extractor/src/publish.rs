@@ -24,6 +24,17 @@ pub enum PublishError {
     Queue(#[from] broker::Error),
 }
 
+impl PublishError {
+    /// The word for it in traces.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Source(_) => "source",
+            Self::Seal(_) => "seal",
+            Self::Queue(_) => "queue",
+        }
+    }
+}
+
 /// Publishes a surveyed source; blocks the thread it runs on, which must not be one of the runtime's own.
 ///
 /// # Errors
@@ -34,6 +45,26 @@ pub fn publish(
     sealer: &Sealer,
     queue: &dyn Queue,
     runtime: &Handle,
+) -> Result<SnapshotManifest, PublishError> {
+    let span = telemetry::publish_span();
+    // The pages are sent by this thread, so that their spans are children of this one.
+    let sent =
+        span.in_scope(|| send(source, survey, sealer, queue, runtime, telemetry::origin_headers(&span)));
+    if let Err(error) = &sent {
+        telemetry::failed(&span, error.word());
+    }
+    sent
+}
+
+/// Sends it all. `origin` goes with the manifest, by which everything that is made of the snapshot finds back to its
+/// publishing.
+fn send(
+    source: &Source,
+    survey: &Survey,
+    sealer: &Sealer,
+    queue: &dyn Queue,
+    runtime: &Handle,
+    origin: telemetry::Headers,
 ) -> Result<SnapshotManifest, PublishError> {
     let id = survey.id();
     let mut records = records(source, survey)?;
@@ -61,7 +92,8 @@ pub fn publish(
         }
     }
     let manifest = records.manifest().clone();
-    page.push(Message::new(format!("{}-end", id.0), SnapshotMessage::End(manifest.clone()).encode()));
+    let body = SnapshotMessage::End(manifest.clone()).encode();
+    page.push(Message { id: format!("{}-end", id.0), body, headers: origin });
     crash_point("extract.before-end");
     runtime.block_on(queue.publish(page))?;
     crash_point("extract.end-sent");

@@ -45,6 +45,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// The word for it in traces and metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Ledger(_) => "ledger",
+            Self::Graph(_) => "graph",
+            Self::PermissionMissing { .. } => "permission-missing",
+            Self::ForbiddenStreak(_) => "forbidden",
+            Self::Broker(_) => "broker",
+            Self::Policy(_) => "policy",
+            Self::Seal(_) => "seal",
+            Self::Group(_) => "defect",
+        }
+    }
+
     /// A ledger or queue that is away comes back; everything else stops the run.
     pub fn disposition(&self) -> Disposition {
         match self {

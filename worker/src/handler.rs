@@ -23,9 +23,10 @@ use contract::{
     Code, Disposition, EntryState, Subject, Target, TokenStatus, TokenStep, UserMethods, context,
 };
 use graph::Ask;
-use ledger::{Claim, Finish, NewIntent};
+use ledger::{Claim, End, Finish, NewIntent};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use telemetry::crash_point;
+use telemetry::{crash_point, ledger_operation};
 use tokio::time::Instant;
 
 /// An observation older than this is made again before anything is written on its strength.
@@ -40,8 +41,8 @@ impl Shift {
     pub(crate) async fn handle(&self, ordinals: &[i64]) -> Result<(), Error> {
         // 1. Claim. The deadline is reckoned from before the claim, on our own monotonic clock.
         let mut lease = Lease::new(Instant::now(), &self.settings);
-        let claims =
-            self.ledger.claim(self.assignment.run, ordinals, &self.owner, self.settings.lease).await?;
+        let claiming = self.ledger.claim(self.assignment.run, ordinals, &self.owner, self.settings.lease);
+        let claims = ledger_operation("claim", claiming).await?;
         crash_point("worker.claimed");
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
@@ -97,9 +98,28 @@ impl Shift {
 
         // 7. Settle. A stale epoch touches nothing: another worker has that user now.
         crash_point("worker.before-finish");
-        self.ledger.finish(self.assignment.run, &ends.finishes).await?;
+        let finishing = self.ledger.finish(self.assignment.run, &ends.finishes);
+        let ours = ledger_operation("finish", finishing).await?;
+        self.tell_settled(&ours, &ends.finishes);
         crash_point("worker.finished");
         ends.stop.map_or(Ok(()), Err)
+    }
+
+    /// Counts those of a group that were settled, and were ours to settle.
+    fn tell_settled(&self, ours: &[i64], finishes: &[Finish]) {
+        if !telemetry::exports() {
+            return;
+        }
+        let mut settled: BTreeMap<EntryState, u64> = BTreeMap::new();
+        for finish in finishes.iter().filter(|f| ours.contains(&f.ordinal)) {
+            match &finish.end {
+                End::Settle { state, .. } => *settled.entry(*state).or_default() += 1,
+                End::Snooze { .. } => {}
+            }
+        }
+        for (state, n) in settled {
+            telemetry::record_settled(self.assignment.run.0, state.as_str(), n);
+        }
     }
 
     /// Waits until writes are not held; answers what is left of a hold that outlasts the deadline.
@@ -255,7 +275,8 @@ impl Shift {
         if rows.is_empty() {
             return Ok(cases);
         }
-        let held = self.ledger.file_intents(self.assignment.run, &rows).await?;
+        let filing = self.ledger.file_intents(self.assignment.run, &rows);
+        let held = ledger_operation("file_intents", filing).await?;
         Ok(cases.into_iter().filter(|c| held.contains(&c.claim.ordinal)).collect())
     }
 

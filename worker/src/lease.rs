@@ -37,7 +37,8 @@ impl Shift {
         }
         let since = Instant::now();
         let held: Vec<(i64, i64)> = cases.iter().map(|c| (c.claim.ordinal, c.claim.epoch)).collect();
-        let ours = self.ledger.renew(self.assignment.run, &held, lease.length).await?;
+        let renewing = self.ledger.renew(self.assignment.run, &held, lease.length);
+        let ours = telemetry::ledger_operation("renew", renewing).await?;
         cases.retain(|c| ours.contains(&c.claim.ordinal));
         lease.since = since;
         Ok(())

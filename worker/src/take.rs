@@ -6,7 +6,7 @@ use broker::Delivery;
 use contract::{Disposition, Order, RunId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use telemetry::{Shutdown, causes};
+use telemetry::{Instrument, Processing, Shutdown, causes};
 
 /// The queue's word in the list of messages set aside.
 const QUEUE: &str = "work";
@@ -30,9 +30,16 @@ impl Worker {
             }
         }
         for (run, (ordinals, deliveries)) in runs {
-            if let Err(error) = self.work_on(run, ordinals, stopping).await {
+            let headers = deliveries.iter().filter_map(|d| d.message()).map(|m| &m.headers);
+            let processing = Processing::begin(|| self.orders.place(), deliveries.len(), headers);
+            let worked = self.work_on(run, ordinals, stopping).instrument(processing.span()).await;
+            let failed = worked.as_ref().err().map(Error::word);
+            if let Err(error) = worked {
                 match &error {
-                    Error::Ledger(_) | Error::Broker(_) => return Err(error),
+                    Error::Ledger(_) | Error::Broker(_) => {
+                        processing.end(failed);
+                        return Err(error);
+                    }
                     Error::Graph(_)
                     | Error::PermissionMissing { .. }
                     | Error::ForbiddenStreak(_)
@@ -48,6 +55,7 @@ impl Worker {
                     tracing::debug!("an ack was not taken; the order will come again and claim nothing");
                 }
             }
+            processing.end(failed);
         }
         Ok(())
     }
@@ -58,7 +66,8 @@ impl Worker {
             tracing::warn!(%run, "orders of a run that this worker cannot serve are dropped");
             return Ok(());
         };
-        tokio::spawn(async move { shift.handle(&ordinals).await }).await.map_err(Error::Group)?
+        let handling = async move { shift.handle(&ordinals).await }.in_current_span();
+        tokio::spawn(handling).await.map_err(Error::Group)?
     }
 
     /// What stops one run stops it for every worker, until a person has seen to it.

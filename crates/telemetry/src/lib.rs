@@ -10,6 +10,7 @@ mod crash;
 mod install;
 mod instruments;
 mod names;
+mod processing;
 mod record;
 mod shutdown;
 mod spans;
@@ -18,14 +19,15 @@ pub use causes::causes;
 pub use crash::{CRASH_POINTS, crash_point};
 pub use install::{Installed, Settings, install, install_log};
 pub use names::{Kind, NAMES, Name};
+pub use processing::Processing;
 pub use record::{
     Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
-    record_parked_message, record_processed, record_quota_granted, record_quota_verdict, record_released,
-    record_request, record_sent, record_settled, set_entries, set_quota, set_step,
+    record_parked_message, record_quota_granted, record_quota_verdict, record_released, record_request,
+    record_sent, record_settled, set_entries, set_quota, set_step,
 };
 pub use shutdown::{Shutdown, shutdown_on_signal};
 pub use spans::{
-    Headers, ORIGIN, TRACEPARENT, answered, failed, headers, headers_of, link, process_span, publish_span,
-    request_span, send_span,
+    Headers, ORIGIN, TRACEPARENT, answered, failed, headers, headers_of, link, origin_headers, origin_of,
+    publish_span, request_span, send_span,
 };
 pub use tracing::{Instrument, Span};

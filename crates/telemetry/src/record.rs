@@ -61,7 +61,7 @@ pub fn record_consumed(place: &Place, n: u64) {
 }
 
 /// A group of messages was processed, from its delivery to its ack.
-pub fn record_processed(place: &Place, took: Duration, error: Option<&'static str>) {
+pub(crate) fn record_processed(place: &Place, took: Duration, error: Option<&'static str>) {
     with(|i| i.process_duration.record(took.as_secs_f64(), &place.labels("process", "process", error)));
 }
 

@@ -56,7 +56,7 @@ pub fn send_span(place: &Place, messages: usize) -> Span {
 }
 
 /// A group of messages being processed: a new trace, linked to the spans that made the messages and to their origins.
-pub fn process_span<'a>(
+pub(crate) fn process_span<'a>(
     place: &Place,
     messages: usize,
     headers: impl IntoIterator<Item = &'a Headers>,
@@ -123,6 +123,20 @@ pub fn headers_of(span: &Span) -> Headers {
         TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
     }
     carrier.0
+}
+
+/// The header that leads back to a span, for what is made of it later and elsewhere; empty in a process that does not
+/// export.
+pub fn origin_headers(span: &Span) -> Headers {
+    let made_in = headers_of(span).remove(TRACEPARENT);
+    made_in.map(|parent| (ORIGIN.to_owned(), parent)).into_iter().collect()
+}
+
+/// The span that a message leads back to, as its header has it; absent where there is none, or none of that form.
+pub fn origin_of(headers: &Headers) -> Option<&str> {
+    let parent = headers.get(ORIGIN)?;
+    let is_one = parent.len() == 55 && parent.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+    is_one.then_some(parent.as_str())
 }
 
 /// Links a span to the spans in which these messages were made, and to their origins. A header that is none is passed
