@@ -162,7 +162,7 @@ impl Engine {
 
     /// Extractor and coordinator in this process, a queue in memory between them.
     async fn file_here(&self, surveyed: Surveyed) -> anyhow::Result<SnapshotManifest> {
-        let queue = EmbeddedQueue::new(QUEUE);
+        let queue = EmbeddedQueue::named("snapshot", QUEUE);
         let id = surveyed.id();
         let publisher = tokio::spawn(surveyed.publish(self.sealer.clone(), Arc::new(queue.clone())));
         let filed = self.coordinator.intake(&queue, Some(&id)).await;

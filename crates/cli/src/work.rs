@@ -85,7 +85,7 @@ impl Engine {
         }
         let hands = hands(run.spec.kind, self.config.graph()?, &pace)?;
         let reader = hands.reader().clone();
-        let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::new(QUEUE));
+        let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::named("work", QUEUE));
         let settings = self.config.worker_settings();
         let horizon = settings.horizon();
         let channel = Channel {

@@ -159,6 +159,7 @@ impl Pace {
     /// `not_after` will pass first; nothing is taken then.
     pub async fn acquire(&self, bucket: Bucket, n: u32, not_after: Instant) -> Result<Grant, Held> {
         let at = self.gate(bucket).acquire(n, not_after).await?;
+        telemetry::record_quota_granted(bucket.as_str(), n.into());
         Ok(Grant { bucket, at })
     }
 
@@ -174,12 +175,23 @@ impl Pace {
             verdict.rejected,
             verdict.retry_after,
         );
+        self.tell(grant.bucket, verdict);
         let Some(until) = hold else { return };
         let both = verdict.scope.as_deref().and_then(|s| s.split('/').nth(1)) == Some("ReadWrite");
         match (grant.bucket, both) {
             (Bucket::Reads, true) => self.gate(Bucket::Writes).hold_until(until),
             (Bucket::Writes, true) => self.gate(Bucket::Reads).hold_until(until),
             (Bucket::Directory | Bucket::Reads | Bucket::Writes, _) => {}
+        }
+    }
+
+    /// Tells metrics what became of a grant, and how its bucket stands now.
+    fn tell(&self, bucket: Bucket, verdict: &Verdict) {
+        if telemetry::exports() {
+            let word = bucket.as_str();
+            telemetry::record_quota_verdict(word, verdict.accepted.into(), verdict.rejected.into());
+            let status = self.of(bucket);
+            telemetry::set_quota(word, status.rate_per_s, status.held_for);
         }
     }
 

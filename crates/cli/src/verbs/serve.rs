@@ -171,6 +171,7 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
         };
         snapshots.close();
         orders.close();
+        telemetry::forget_entries();
         match ended {
             Some(Ok(())) => {}
             Some(Err(error)) if error.is_deposed() => tracing::warn!("another coordinator leads now"),
