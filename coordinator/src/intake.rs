@@ -54,6 +54,8 @@ impl Coordinator {
         queue: &dyn Queue,
         wanted: Option<&SnapshotId>,
     ) -> Result<Option<SnapshotManifest>, Error> {
+        // One page in hand, and the next one on its way.
+        queue.set_prefetch(2 * PAGE);
         loop {
             let deliveries = match queue.receive(PAGE).await {
                 Ok(deliveries) => deliveries,

@@ -6,8 +6,9 @@
 use crate::{Channel, Coordinator, Error, Released};
 use broker::Queue;
 use contract::{Disposition, Policy, RunId};
-use ledger::Run;
+use ledger::{Run, RunTotals};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::{Shutdown, causes};
@@ -15,6 +16,8 @@ use tokio::task::JoinSet;
 
 /// How often the ledger is asked for new runs.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often the time that a run takes is written down.
+const TIME: Duration = Duration::from_millis(500);
 /// How long to wait for what is away.
 const AWAY: rules::Backoff = rules::Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(5) };
 
@@ -137,7 +140,11 @@ impl Coordinator {
         while !shutdown.is_requested() {
             let Some(run) = self.still_to_drive(run.id).await? else { return Ok(()) };
             let begun = std::time::Instant::now();
-            let error = match self.drive(&run, reader, channel, shutdown, |_| {}).await {
+            let driven = tokio::select! {
+                driven = self.drive(&run, reader, channel, shutdown, |_| {}) => driven,
+                never = self.keep_time(run.id) => match never {},
+            };
+            let error = match driven {
                 Ok(Released::Done(_) | Released::Stopped(_) | Released::Halted(_)) => return Ok(()),
                 Err(error) if error.is_deposed() => return Err(error),
                 Err(error) => error,
@@ -159,6 +166,18 @@ impl Coordinator {
             }
         }
         Ok(())
+    }
+
+    /// Writes down the time that a run takes, until it is dropped.
+    async fn keep_time(&self, id: RunId) -> Infallible {
+        loop {
+            let since = std::time::Instant::now();
+            tokio::time::sleep(TIME).await;
+            let add = RunTotals { seconds: since.elapsed().as_secs_f64(), ..RunTotals::default() };
+            if let Err(error) = self.ledger.add_totals(id, &add).await {
+                tracing::debug!(%error, "the account of the run lags behind");
+            }
+        }
     }
 
     /// The run as it stands, if it is still to be driven.

@@ -4,11 +4,51 @@
 use crate::{Item, Source, Survey, records};
 use broker::{Message, Queue};
 use contract::{SealError, Sealer, SnapshotManifest, SnapshotMessage, context};
-use telemetry::crash_point;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use telemetry::{Instrument, crash_point};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// Messages handed to the queue at once.
 const PAGE: usize = 500;
+
+/// Pages on their way at a time: while the queue makes sure of the ones, the next is read and sealed.
+const UNDER_WAY: usize = 4;
+
+/// Pages on their way.
+struct Pages<'a> {
+    queue: &'a Arc<dyn Queue>,
+    runtime: &'a Handle,
+    under_way: VecDeque<JoinHandle<Result<(), broker::Error>>>,
+}
+
+impl Pages<'_> {
+    /// Sends a page; waits for the oldest one where enough are on their way.
+    fn send(&mut self, page: Vec<Message>) -> Result<(), PublishError> {
+        if self.under_way.len() == UNDER_WAY {
+            self.oldest()?;
+        }
+        let queue = Arc::clone(self.queue);
+        let sent = async move { queue.publish(page).await };
+        self.under_way.push_back(self.runtime.spawn(sent.in_current_span()));
+        Ok(())
+    }
+
+    /// Waits for all of them.
+    fn all(&mut self) -> Result<(), PublishError> {
+        while !self.under_way.is_empty() {
+            self.oldest()?;
+        }
+        Ok(())
+    }
+
+    fn oldest(&mut self) -> Result<(), PublishError> {
+        let Some(page) = self.under_way.pop_front() else { return Ok(()) };
+        // A task that was given up belongs to a runtime that is being shut down.
+        Ok(self.runtime.block_on(page).unwrap_or(Err(broker::Error::Closed))?)
+    }
+}
 
 /// Why publishing stopped. The same call begins again from the start; what is filed already is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +83,7 @@ pub fn publish(
     source: &Source,
     survey: &Survey,
     sealer: &Sealer,
-    queue: &dyn Queue,
+    queue: &Arc<dyn Queue>,
     runtime: &Handle,
 ) -> Result<SnapshotManifest, PublishError> {
     let span = telemetry::publish_span();
@@ -62,12 +102,13 @@ fn send(
     source: &Source,
     survey: &Survey,
     sealer: &Sealer,
-    queue: &dyn Queue,
+    queue: &Arc<dyn Queue>,
     runtime: &Handle,
     origin: telemetry::Headers,
 ) -> Result<SnapshotManifest, PublishError> {
     let id = survey.id();
     let mut records = records(source, survey)?;
+    let mut pages = Pages { queue, runtime, under_way: VecDeque::with_capacity(UNDER_WAY) };
     let mut page = Vec::with_capacity(PAGE);
     for item in records.by_ref() {
         let message = match item? {
@@ -87,10 +128,12 @@ fn send(
         };
         page.push(message);
         if page.len() == PAGE {
-            runtime.block_on(queue.publish(std::mem::replace(&mut page, Vec::with_capacity(PAGE))))?;
+            pages.send(std::mem::replace(&mut page, Vec::with_capacity(PAGE)))?;
             crash_point("extract.page-sent");
         }
     }
+    // The manifest comes last.
+    pages.all()?;
     let manifest = records.manifest().clone();
     let body = SnapshotMessage::End(manifest.clone()).encode();
     page.push(Message { id: format!("{}-end", id.0), body, headers: origin });

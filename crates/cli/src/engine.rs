@@ -245,7 +245,7 @@ impl Surveyed {
     ) -> anyhow::Result<SnapshotManifest> {
         let runtime = tokio::runtime::Handle::current();
         let sent = tokio::task::spawn_blocking(move || {
-            let sent = extractor::publish(&self.source, &self.survey, &sealer, queue.as_ref(), &runtime);
+            let sent = extractor::publish(&self.source, &self.survey, &sealer, &queue, &runtime);
             queue.close();
             sent
         });

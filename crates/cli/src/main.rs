@@ -74,11 +74,11 @@ fn main() -> ExitCode {
     };
     let installed = telemetry::install(&telemetry::Settings {
         service: service(&args.verb),
-        // A service tells who leads and what it waits for; a verb tells its result.
         level: args
             .log
             .clone()
-            .unwrap_or_else(|| if matches!(args.verb, Verb::Serve(_)) { "info" } else { "warn" }.to_owned()),
+            // What the two libraries say of a lost connection, our own crates say in words for operators.
+            .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb))),
         otlp_endpoint: loaded.config.otlp_endpoint.clone(),
     });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -101,6 +101,11 @@ fn main() -> ExitCode {
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// A service tells who leads and what it waits for; a verb tells its result.
+fn level(verb: &Verb) -> &'static str {
+    if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" }
 }
 
 /// What the process is called in traces and metrics.

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) const ALIVE: Duration = Duration::from_secs(20);
 /// How often a service says that it is alive.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How often a worker writes its account of a run, and how long a verb that followed the run waits for the last of it.
+pub(crate) const ACCOUNT: Duration = Duration::from_millis(500);
 /// How long to wait before what is away is asked again.
 pub(crate) const AGAIN: Duration = Duration::from_secs(2);
 

@@ -145,7 +145,10 @@ impl Engine {
             loop {
                 match self.ledger.run(id).await {
                     Ok(Some(Run { halted: Some(reason), .. })) => bail!(halted(&reason)),
-                    Ok(Some(Run { state: RunState::Done, .. })) => return Ok(true),
+                    Ok(Some(Run { state: RunState::Done, .. })) => {
+                        tokio::time::sleep(services::ACCOUNT * 2).await;
+                        return Ok(true);
+                    }
                     Ok(Some(Run { state: RunState::Superseded, .. })) => {
                         notices.line("a newer run took over; `mfa-migrate status` shows it");
                         return Ok(false);

@@ -10,7 +10,7 @@ use crate::engine;
 use crate::meter::Meter;
 use crate::notices::Notices;
 use crate::quota::Book;
-use crate::services::{AGAIN, HEARTBEAT};
+use crate::services::{ACCOUNT, AGAIN, HEARTBEAT};
 use crate::{Exit, keys, lines};
 use anyhow::Context;
 use broker::{Purpose, Queue, Rabbit};
@@ -237,7 +237,7 @@ async fn alive(ledger: &dyn Ledger, kind: ServiceKind, waits_for: impl Fn() -> O
 /// Keeps the account of the run that is worked on, until it is dropped.
 async fn accounts(meter: &Meter, worker: &Worker) -> Infallible {
     loop {
-        tokio::time::sleep(HEARTBEAT).await;
+        tokio::time::sleep(ACCOUNT).await;
         if let Some(run) = worker.latest_run()
             && let Err(error) = meter.account_calls(run).await
         {
