@@ -17,5 +17,7 @@ mod kills;
 mod leaks;
 mod openapi;
 mod plans;
+mod postgres;
+mod postgres_crowd;
 mod services;
 mod tidy;
