@@ -12,10 +12,14 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// Enough to fill two bundles of twenty.
 const FIRST_PREFETCH: u16 = 40;
+
+/// How often a channel is looked at although it told nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Ready {
@@ -165,13 +169,18 @@ async fn consume(link: Arc<Link>, spec: Arc<QueueSpec>, shared: Arc<Shared>) {
     let mut delays = super::link::backoff();
     loop {
         let connection = tokio::select! {
-            connection = link.up() => connection,
+            biased;
             _ = closed.wait_for(|closed| *closed) => None,
+            connection = link.up() => connection,
         };
         let Some(connection) = connection else {
             return;
         };
-        match on(&connection, &spec, &shared).await {
+        let ended = tokio::select! {
+            ended = on(&connection, &spec, &shared) => ended,
+            () = link.lost(&connection) => Ended::Lost,
+        };
+        match ended {
             Ended::Closed => return give_back(&shared),
             Ended::Lost => delays = super::link::backoff(),
             Ended::Fault(error) => {
@@ -229,8 +238,10 @@ async fn on(connection: &Arc<Connection>, spec: &QueueSpec, shared: &Arc<Shared>
     }
     let mut prefetch = shared.prefetch.subscribe();
     let mut closed = shared.closed.subscribe();
+    let mut look = tokio::time::interval(LOOK);
     loop {
         let wanted = *prefetch.borrow_and_update();
+        receipts.expect(wanted);
         let Ok(mut consumer) = begin(receipts.channel(), spec, wanted).await else {
             return Ended::Lost;
         };
@@ -242,6 +253,9 @@ async fn on(connection: &Arc<Connection>, spec: &QueueSpec, shared: &Arc<Shared>
                     Some(Err(_)) | None => return Ended::Lost,
                 },
                 _ = prefetch.changed() => break false,
+                _ = look.tick() => if receipts.is_lost() {
+                    return Ended::Lost;
+                },
                 _ = closed.wait_for(|closed| *closed) => break true,
             }
         };

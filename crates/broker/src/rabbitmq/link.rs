@@ -79,6 +79,14 @@ impl Link {
         }
     }
 
+    /// Ends when this connection is no longer the present one. Whoever waits for an answer on it waits for this too: lapin
+    /// leaves a call without an answer that was made in the moment in which the connection fell.
+    pub(crate) async fn lost(&self, connection: &Arc<Connection>) {
+        let is_it = |state: &State| matches!(state, State::Up(present) if Arc::ptr_eq(present, connection));
+        // The sender lives as long as the link.
+        self.shared.state.subscribe().wait_for(|state| !is_it(state)).await.ok();
+    }
+
     /// The connection if it is there now.
     pub(crate) fn now(&self) -> Option<Arc<Connection>> {
         match &*self.shared.state.borrow() {

@@ -10,6 +10,7 @@ mod connect;
 mod consumer;
 mod lanes;
 mod link;
+mod progress;
 mod publisher;
 mod queue;
 mod receipts;
@@ -24,7 +25,8 @@ pub use settings::{Purpose, Settings};
 use crate::Error;
 use consumer::Consumer;
 use link::Link;
-use publisher::{Full, Wanted};
+use progress::Progress;
+use publisher::Wanted;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -36,7 +38,7 @@ struct Shared {
     publishing: Arc<Link>,
     consuming: Arc<Link>,
     wanted: mpsc::Sender<Wanted>,
-    full: Full,
+    progress: Arc<Progress>,
     /// For `shut_down`.
     consumers: Mutex<Vec<Weak<Consumer>>>,
 }
@@ -56,14 +58,14 @@ impl Rabbit {
         let route = connect::Route::new(address, settings)?;
         let publishing = Arc::new(Link::open(route.clone(), "publish").await?);
         let consuming = Arc::new(Link::open(route, "consume").await?);
-        let (wanted, full) = publisher::Publisher::start(Arc::clone(&publishing), settings.window);
+        let (wanted, progress) = publisher::Publisher::start(Arc::clone(&publishing), settings.window);
         Ok(Self {
             shared: Arc::new(Shared {
                 settings: settings.clone(),
                 publishing,
                 consuming,
                 wanted,
-                full,
+                progress,
                 consumers: Mutex::default(),
             }),
         })
@@ -73,12 +75,16 @@ impl Rabbit {
     pub async fn queue(&self, purpose: Purpose) -> Result<RabbitQueue, Error> {
         let settings = &self.shared.settings;
         let spec = Arc::new(QueueSpec::of(&settings.prefix, purpose, settings.queue_limit));
-        let parked = Arc::new(QueueSpec::parked(&settings.prefix, settings.queue_limit));
+        let parked = Arc::new(QueueSpec::of(&settings.prefix, Purpose::Parked, settings.queue_limit));
         for spec in [&parked, &spec] {
             loop {
                 // The connection may be lost just now; it comes again.
                 let connection = self.shared.consuming.up().await.ok_or(Error::Closed)?;
-                match topology::declare(&connection, spec).await {
+                let declared = tokio::select! {
+                    declared = topology::declare(&connection, spec) => declared,
+                    () = self.shared.consuming.lost(&connection) => Err(Failure::Lost),
+                };
+                match declared {
                     Ok(()) => break,
                     Err(Failure::Wrong(error)) => return Err(error),
                     Err(Failure::Lost) => tokio::time::sleep(Duration::from_millis(100)).await,

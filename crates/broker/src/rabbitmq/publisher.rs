@@ -6,6 +6,7 @@
 
 use super::lanes::Lane;
 use super::link::Link;
+use super::progress::Progress;
 use super::topology::{self, Failure, QueueSpec};
 use super::wire;
 use crate::{Error, Message};
@@ -16,9 +17,12 @@ use lapin::{Channel, Confirmation, Connection};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+
+/// How often a channel is looked at although it told nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 type Confirm = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>;
 
@@ -56,9 +60,6 @@ struct Target {
     declared: bool,
 }
 
-/// Full queues, for whoever asks what is waited for: the name and since when.
-pub(crate) type Full = Arc<Mutex<HashMap<String, Instant>>>;
-
 pub(crate) struct Publisher {
     link: Arc<Link>,
     window: usize,
@@ -71,7 +72,7 @@ pub(crate) struct Publisher {
     returned: HashSet<String>,
     /// Nobody can ask for anything any more.
     over: bool,
-    full: Full,
+    progress: Arc<Progress>,
 }
 
 /// Why a turn ended.
@@ -84,9 +85,9 @@ enum Turn {
 
 impl Publisher {
     /// Starts the task; it ends with its last caller.
-    pub(crate) fn start(link: Arc<Link>, window: usize) -> (mpsc::Sender<Wanted>, Full) {
+    pub(crate) fn start(link: Arc<Link>, window: usize) -> (mpsc::Sender<Wanted>, Arc<Progress>) {
         let (sender, wanted) = mpsc::channel(64);
-        let full = Full::default();
+        let progress = Arc::new(Progress::default());
         let publisher = Self {
             link,
             window: window.max(1),
@@ -97,16 +98,21 @@ impl Publisher {
             under_way: VecDeque::new(),
             returned: HashSet::new(),
             over: false,
-            full: Arc::clone(&full),
+            progress: Arc::clone(&progress),
         };
         tokio::spawn(publisher.run());
-        (sender, full)
+        (sender, progress)
     }
 
     async fn run(mut self) {
         let mut delays = super::link::backoff();
         while let Some(connection) = self.link.up().await {
-            match self.on(&connection).await {
+            let link = Arc::clone(&self.link);
+            let turn = tokio::select! {
+                turn = self.on(&connection) => turn,
+                () = link.lost(&connection) => Turn::Lost,
+            };
+            match turn {
                 Turn::Lost => {
                     self.take_back();
                     // A channel can be refused on a connection that stands.
@@ -133,6 +139,8 @@ impl Publisher {
             return Turn::Lost;
         }
         let channel = Arc::new(channel);
+        // A channel may fall alone, and in that moment lapin may leave a confirm without an answer.
+        let mut look = tokio::time::interval(LOOK);
         loop {
             if self.declare(connection).await.is_err() || !channel.status().connected() {
                 return Turn::Lost;
@@ -169,6 +177,7 @@ impl Publisher {
                     None => self.over = true,
                 },
                 () = rested => {}
+                _ = look.tick() => {}
             }
         }
     }
@@ -218,6 +227,7 @@ impl Publisher {
     /// Sends as much as the window and the lanes allow.
     fn fill(&mut self, channel: &Arc<Channel>) {
         let now = Instant::now();
+        let before = self.under_way.len();
         for (queue, target) in self.targets.iter_mut().enumerate() {
             while self.under_way.len() < self.window {
                 let Some(item) = target.lane.next(now) else {
@@ -236,6 +246,9 @@ impl Publisher {
                 }
                 self.under_way.push_back(UnderWay { queue, item, confirm });
             }
+        }
+        if self.under_way.len() > before {
+            self.progress.sent(now);
         }
     }
 
@@ -282,6 +295,9 @@ impl Publisher {
 
     fn conclude(&mut self, answered: Vec<(usize, Item, bool)>) {
         let now = Instant::now();
+        if !answered.is_empty() {
+            self.progress.answered(!self.under_way.is_empty(), now);
+        }
         let mut refused: HashMap<usize, Vec<Item>> = HashMap::new();
         for (queue, item, taken) in answered {
             let Some(target) = self.targets.get_mut(queue) else {
@@ -297,7 +313,7 @@ impl Publisher {
                 target.lane.dropped();
             } else {
                 if target.lane.full_since().is_some() {
-                    lock(&self.full).remove(&target.spec.name);
+                    self.progress.roomy(&target.spec.name);
                 }
                 target.lane.taken(self.window);
             }
@@ -319,7 +335,7 @@ impl Publisher {
         for (queue, items) in refused {
             if let Some(target) = self.targets.get_mut(queue) {
                 target.lane.refused(items, now);
-                lock(&self.full).entry(target.spec.name.clone()).or_insert(now);
+                self.progress.full(&target.spec.name, now);
             }
         }
     }
@@ -327,6 +343,7 @@ impl Publisher {
     /// Puts what was under way back in front of what waits.
     fn take_back(&mut self) {
         let mut by_queue: HashMap<usize, Vec<Item>> = HashMap::new();
+        self.progress.answered(false, Instant::now());
         for UnderWay { queue, item, .. } in self.under_way.drain(..) {
             by_queue.entry(queue).or_default().push(item);
         }
@@ -336,10 +353,6 @@ impl Publisher {
             }
         }
     }
-}
-
-fn lock(full: &Full) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
-    full.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn id_of(message: &BasicReturnMessage) -> String {

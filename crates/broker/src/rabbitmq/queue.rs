@@ -6,7 +6,7 @@ use super::publisher::Wanted;
 use super::topology::{self, QueueSpec};
 use super::wire;
 use crate::{Delivery, Depth, Error, Message, Place, Queue, seen};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
@@ -117,17 +117,12 @@ impl Queue for RabbitQueue {
     }
 
     fn waits_for(&self) -> Option<String> {
-        let full = || {
-            let full = self.shared.full.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = full.get(&self.spec.name)?;
-            Some(format!("the queue {} is full for {} s", self.spec.name, since.elapsed().as_secs()))
-        };
         self.shared
             .publishing
             .waits_for()
             .or_else(|| self.shared.consuming.waits_for())
             .or_else(|| self.consumer.fault())
-            .or_else(full)
+            .or_else(|| self.shared.progress.waits_for(&self.spec.name))
     }
 
     fn place(&self) -> Place {

@@ -6,16 +6,16 @@ use crate::{Message, Settle};
 use futures_util::FutureExt;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Channel, Connection};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How long the first of some acks waits for others.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// So many settled ones wait for no others.
-const ENOUGH: usize = 100;
+/// How long the closing of a channel may take.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The deliveries of one channel.
 pub(crate) struct Receipts {
@@ -23,11 +23,13 @@ pub(crate) struct Receipts {
     /// A channel does not outlive its connection's last handle.
     _connection: Arc<Connection>,
     tags: Mutex<Tags>,
+    /// So many settled ones wait for no others.
+    gather_most: AtomicUsize,
     settled: Notify,
     enough: Notify,
     /// Nothing is left to say; may be waited for by many.
     quiet: Notify,
-    lost: AtomicBool,
+    lost: watch::Sender<bool>,
     /// No more deliveries will come.
     ending: AtomicBool,
 }
@@ -39,10 +41,11 @@ impl Receipts {
             channel,
             _connection: connection,
             tags: Mutex::new(Tags::new()),
+            gather_most: AtomicUsize::new(1),
             settled: Notify::new(),
             enough: Notify::new(),
             quiet: Notify::new(),
-            lost: AtomicBool::new(false),
+            lost: watch::Sender::new(false),
             ending: AtomicBool::new(false),
         });
         tokio::spawn(Arc::clone(&receipts).tell());
@@ -58,6 +61,11 @@ impl Receipts {
         &self.channel
     }
 
+    /// How many may be out: half of them settled are told at once, so that more come while the rest is in hand.
+    pub(crate) fn expect(&self, prefetch: u16) {
+        self.gather_most.store(usize::from(prefetch / 2).max(1), Ordering::Relaxed);
+    }
+
     /// A delivery came in.
     pub(crate) fn came(&self, tag: u64) {
         self.tags().came(tag);
@@ -71,7 +79,7 @@ impl Receipts {
 
     /// The channel is gone.
     pub(crate) fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
+        self.lost.send_replace(true);
         self.settled.notify_one();
         self.enough.notify_one();
         self.quiet.notify_waiters();
@@ -84,7 +92,7 @@ impl Receipts {
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire) || !self.channel.status().connected()
+        *self.lost.borrow() || !self.channel.status().connected()
     }
 
     /// Settles a delivery; false when its channel is gone.
@@ -103,7 +111,7 @@ impl Receipts {
         };
         if unsaid == 1 {
             self.settled.notify_one();
-        } else if unsaid >= ENOUGH {
+        } else if unsaid >= self.gather_most.load(Ordering::Relaxed) {
             self.enough.notify_one();
         }
         true
@@ -134,7 +142,7 @@ impl Receipts {
                 self.settled.notified().await;
                 continue;
             }
-            if unsaid < ENOUGH {
+            if unsaid < self.gather_most.load(Ordering::Relaxed) {
                 tokio::select! {
                     () = tokio::time::sleep(GATHER) => {}
                     () = self.enough.notified() => {}
@@ -144,14 +152,19 @@ impl Receipts {
                 let mut tags = self.tags();
                 (tags.unsaid(), tags.say())
             };
-            if self.is_lost() || self.send(said).await.is_err() {
+            let mut lost = self.lost.subscribe();
+            let sent = tokio::select! {
+                sent = self.send(said) => sent.is_ok(),
+                _ = lost.wait_for(|lost| *lost) => false,
+            };
+            if !sent {
                 break;
             }
             self.tags().told(count);
         }
         self.lose();
-        // What is not settled goes back with the channel.
-        self.channel.close(200, "done".into()).await.ok();
+        // What is not settled goes back with the channel. On a connection that fell there may be no answer.
+        tokio::time::timeout(FAREWELL, self.channel.close(200, "done".into())).await.ok();
     }
 
     async fn send(&self, said: Vec<Say>) -> lapin::Result<()> {

@@ -10,6 +10,8 @@ pub enum Purpose {
     Snapshot,
     /// Orders, from the coordinator to the workers.
     Work,
+    /// What was set aside, of every queue, with `x-reason` and `x-queue` in its headers: for a person who looks.
+    Parked,
 }
 
 impl Purpose {
@@ -18,6 +20,7 @@ impl Purpose {
         match self {
             Self::Snapshot => "snapshot",
             Self::Work => "work",
+            Self::Parked => "parked",
         }
     }
 }

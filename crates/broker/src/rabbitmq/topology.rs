@@ -26,15 +26,15 @@ pub(crate) struct QueueSpec {
 }
 
 impl QueueSpec {
-    /// The queue of a purpose. RabbitMQ 4 drops a message that was returned twenty times unless it has somewhere to go.
+    /// The queue of a purpose. RabbitMQ 4 drops a message that was returned twenty times unless it has somewhere to go,
+    /// which is to those that are parked.
     pub(crate) fn of(prefix: &str, purpose: Purpose, limit: u32) -> Self {
-        let name = format!("{prefix}.{}", purpose.as_str());
-        Self { name, limit, dead_letter_to: Some(parked_name(prefix)), ttl_ms: None }
-    }
-
-    /// Where messages wait for a person.
-    pub(crate) fn parked(prefix: &str, limit: u32) -> Self {
-        Self { name: parked_name(prefix), limit, dead_letter_to: None, ttl_ms: None }
+        let named = |purpose: Purpose| format!("{prefix}.{}", purpose.as_str());
+        let dead_letter_to = match purpose {
+            Purpose::Snapshot | Purpose::Work => Some(named(Purpose::Parked)),
+            Purpose::Parked => None,
+        };
+        Self { name: named(purpose), limit, dead_letter_to, ttl_ms: None }
     }
 
     /// Where messages of this queue wait at least as long as `delay`, or as long as the longest.
@@ -70,10 +70,6 @@ impl QueueSpec {
         }
         table
     }
-}
-
-fn parked_name(prefix: &str) -> String {
-    format!("{prefix}.parked")
 }
 
 /// Why a declaration failed.
@@ -158,10 +154,9 @@ mod tests {
 
     #[test]
     fn no_queue_is_dead_lettered_into_itself() {
-        for purpose in [Purpose::Snapshot, Purpose::Work] {
+        for purpose in [Purpose::Snapshot, Purpose::Work, Purpose::Parked] {
             let spec = QueueSpec::of("p", purpose, 9);
             assert_ne!(spec.dead_letter_to.as_ref(), Some(&spec.name));
         }
-        assert_eq!(QueueSpec::parked("p", 9).dead_letter_to, None);
     }
 }
