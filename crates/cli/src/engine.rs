@@ -6,7 +6,7 @@ use crate::args::{Selection, SideFiles};
 use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::lock::Lock;
 use crate::notices::Notices;
-use crate::{Usage, keys};
+use crate::{Stopped, Usage, keys};
 use anyhow::{Context, bail};
 use broker::{EmbeddedQueue, Purpose, Queue, Rabbit};
 use contract::{FingerprintKey, RunKind, Sealer, SnapshotId, SnapshotManifest};
@@ -188,7 +188,7 @@ impl Engine {
         let queue: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
         let sent = tokio::spawn(surveyed.publish(self.sealer.clone(), Arc::clone(&queue)));
         let accepted = tokio::select! {
-            () = shutdown.requested() => bail!("stopped while the datafile was being sent; run the same command again"),
+            () = shutdown.requested() => bail!(Stopped("stopped while the datafile was being sent; run the same command again")),
             sent = sent => sent??.accepted,
         };
         rabbit.shut_down(LOOK).await;
@@ -200,9 +200,9 @@ impl Engine {
             let filed = self.ledger.snapshot_filing(&id).await?.map_or(0, |filing| filing.filed);
             notices.filing(filed, accepted, self.why_not_filed().await?);
             tokio::select! {
-                () = shutdown.requested() => bail!(
+                () = shutdown.requested() => bail!(Stopped(
                     "stopped while the coordinator files the datafile; it goes on with it, and the same command follows it again"
-                ),
+                )),
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

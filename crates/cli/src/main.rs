@@ -56,6 +56,11 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// A stop that was wished for before there was a result: exit code 4, and the same command goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(pub(crate) &'static str);
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
@@ -96,6 +101,10 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         // Whoever read our output has read enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Stopped>() => {
+            eprintln!("mfa-migrate: {error}");
+            Exit::Stopped.into()
+        }
         Err(error) => {
             eprintln!("mfa-migrate: {error:#}");
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
@@ -164,7 +173,24 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn is_wrong_ledger(error: &ledger::Error) -> bool {
     matches!(
         error,
-        ledger::Error::Open { .. } | ledger::Error::NotALedger { .. } | ledger::Error::Newer { .. }
+        ledger::Error::Open { .. }
+            | ledger::Error::Server { .. }
+            | ledger::Error::Denied { .. }
+            | ledger::Error::NotALedger { .. }
+            | ledger::Error::Newer { .. }
+    )
+}
+
+/// A broker that cannot be used as named.
+fn is_wrong_broker(error: &broker::Error) -> bool {
+    matches!(
+        error,
+        broker::Error::Address { .. }
+            | broker::Error::Clear { .. }
+            | broker::Error::Certificate { .. }
+            | broker::Error::Refused { .. }
+            | broker::Error::VirtualHost { .. }
+            | broker::Error::Topology { .. }
     )
 }
 
@@ -178,5 +204,6 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || cause.is::<contract::PolicyError>()
             || cause.downcast_ref::<graph::Error>().is_some_and(|e| matches!(e, graph::Error::Config { .. }))
             || cause.downcast_ref::<ledger::Error>().is_some_and(is_wrong_ledger)
+            || cause.downcast_ref::<broker::Error>().is_some_and(is_wrong_broker)
     })
 }
