@@ -180,8 +180,11 @@ CREATE TABLE entry (
 
 ALTER TABLE entry ALTER COLUMN directory SET STORAGE EXTERNAL, ALTER COLUMN result SET STORAGE EXTERNAL;
 
--- Counts are read from this index alone; release walks it in order of the ordinals.
+-- Counts are read from this index alone.
 CREATE INDEX entry_by_state ON entry (run, state, ordinal);
+
+-- What is to be released next, and nothing else: a page must not walk past all that went before it.
+CREATE INDEX entry_to_release ON entry (run, ordinal) WHERE state = 'waiting' AND released_at IS NULL;
 
 -- All entries of one user of the source, over all runs.
 CREATE INDEX entry_by_user ON entry (user_key);
@@ -189,8 +192,7 @@ CREATE INDEX entry_by_user ON entry (user_key);
 -- One writer a user: two entries can never hold the same Entra user, whatever a statement forgets to ask.
 CREATE UNIQUE INDEX entry_holding ON entry (entra) WHERE holds;
 
--- The next snooze that will be over. A claim takes `not_before` away, so only waiting entries are here; what changes at
--- a release is not among its columns, so that a release touches no index.
+-- The next snooze that will be over. A claim takes `not_before` away, so only waiting entries are here.
 CREATE INDEX entry_snoozed ON entry (run, not_before) WHERE not_before IS NOT NULL;
 
 -- Plan lines that a person has reviewed.

@@ -36,11 +36,12 @@ const PARAMETERS: [&str; 18] = [
 /// Set for every connection. A worker's statements ask for a handful of users by their keys: whatever the planner thinks
 /// of tables that have just been filled, it must never read them whole; what works on sets takes it back (`connection`).
 /// A dead peer's session ends, and with it its leadership, within half a minute.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("idle_in_transaction_session_timeout", "60s"),
     ("lock_timeout", "10s"),
     ("statement_timeout", "60s"),
     ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),

@@ -38,7 +38,7 @@ impl Shape {
         match self {
             Self::Statement | Self::Together => "BEGIN",
             Self::Sets => {
-                "BEGIN; SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
+                "BEGIN; SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
                  SET LOCAL statement_timeout = '1h'; SET LOCAL lock_timeout = '60s'; SET LOCAL work_mem = '64MB'"
             }
             Self::Lazy => "BEGIN; SET LOCAL synchronous_commit = off",

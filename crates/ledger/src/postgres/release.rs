@@ -26,22 +26,21 @@ pub(super) async fn release(
         return Ok(Release::default());
     }
     let expired = put_back(db, run, grace).await?;
+    let mut due = due_first(db, run, i64::from(limit)).await?;
+    let left = i64::from(limit).saturating_sub(i64::try_from(due.len()).unwrap_or(i64::MAX));
+    if let Some(stale_after) = stale_after.filter(|_| left > 0) {
+        due.extend(due_again(db, run, left, stale_after).await?);
+    }
     let rows = sqlx::query(
-        "WITH due AS MATERIALIZED (
-             SELECT ordinal FROM entry
-              WHERE run = $1 AND state = 'waiting' AND (not_before IS NULL OR not_before <= now_ms())
-                AND (released_at IS NULL OR released_at <= now_ms() - $2)
-              ORDER BY ordinal LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED),
-         released AS (
-             UPDATE entry e SET released_at = now_ms() FROM due WHERE e.run = $1 AND e.ordinal = due.ordinal
-             RETURNING e.ordinal, e.entra, e.content, e.allowed)
+        "WITH released AS (
+             UPDATE entry SET released_at = now_ms() WHERE run = $1 AND ordinal = ANY($2)
+             RETURNING ordinal, entra, content, allowed)
          SELECT r.*, a.fingerprint AS applied,
                 EXISTS (SELECT FROM intent i WHERE i.entra = r.entra AND i.outcome IS NULL) AS in_doubt
            FROM released r LEFT JOIN applied a ON a.entra = r.entra ORDER BY r.ordinal",
     )
     .bind(run.0)
-    .bind(stale_after.map(milliseconds))
-    .bind(i64::from(limit))
+    .bind(due)
     .fetch_all(db)
     .await?;
     let entries = rows
@@ -58,6 +57,42 @@ pub(super) async fn release(
         })
         .collect::<Result<_, Fault>>()?;
     Ok(Release { entries, expired })
+}
+
+/// Never released, or back since: what the index of the same words holds.
+async fn due_first(db: &mut PgConnection, run: RunId, limit: i64) -> Result<Vec<i64>, Fault> {
+    let due = sqlx::query_scalar(
+        "SELECT ordinal FROM entry
+          WHERE run = $1 AND state = 'waiting' AND released_at IS NULL
+            AND (not_before IS NULL OR not_before <= now_ms())
+          ORDER BY ordinal LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+    )
+    .bind(run.0)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(due)
+}
+
+/// Released long ago, and not claimed since.
+async fn due_again(
+    db: &mut PgConnection,
+    run: RunId,
+    limit: i64,
+    stale_after: Duration,
+) -> Result<Vec<i64>, Fault> {
+    let due = sqlx::query_scalar(
+        "SELECT ordinal FROM entry
+          WHERE run = $1 AND state = 'waiting' AND released_at <= now_ms() - $3
+            AND (not_before IS NULL OR not_before <= now_ms())
+          ORDER BY ordinal LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+    )
+    .bind(run.0)
+    .bind(limit)
+    .bind(milliseconds(stale_after))
+    .fetch_all(db)
+    .await?;
+    Ok(due)
 }
 
 /// Puts back what a worker has left: its lease and the grace are over. Users that a superseded run still held because a
