@@ -5,8 +5,9 @@
 //! kind as a service manager would start it, then a fleet that is left alone, then the checker. What is drawn depends on
 //! the seed alone; what stands where at such a moment is the machine's.
 
+use crate::fleet::STUCK_AFTER;
 use crate::sweep::{Dice, Sweep};
-use crate::{Expected, FAULTS, Fleet, Running, Service, until};
+use crate::{Expected, FAULTS, Fleet, Outcome, Running, Service, until};
 use std::time::{Duration, Instant};
 use telemetry::CRASH_POINTS;
 
@@ -79,21 +80,30 @@ impl Chain<'_> {
         };
         let mut story = Vec::new();
         for _ in 0..kills {
+            if chain.following.has_ended() {
+                break;
+            }
             if let Some(death) = chain.kill() {
                 found.kills += 1;
                 story.push(death);
             }
         }
-        // Left alone from here on: the operator's command, again if it was among the dead.
+        // Left alone from here on. One that ended by another's death is begun again, as an operator would.
         let Chain { following, coordinator, workers, .. } = chain;
-        drop(following.wait_within(crate::fleet::STUCK_AFTER));
-        let Some(outcome) = fleet.start_migrate(expected).wait_within(crate::fleet::STUCK_AFTER) else {
+        let is_done = |outcome: &Outcome| matches!(outcome.code, Some(0 | 3));
+        let followed = following.wait_within(STUCK_AFTER).filter(is_done);
+        let Some(outcome) = followed.or_else(|| fleet.start_migrate(expected).wait_within(STUCK_AFTER))
+        else {
             found.stuck += 1;
-            found.stories.push(format!("seed {seed}: {story:?}, then stuck:\n{}", fleet.said()));
+            found.stories.push(format!(
+                "seed {seed}: {story:?}, then stuck: {}\n{}",
+                fleet.status_text(),
+                fleet.said()
+            ));
             return found;
         };
         drop((coordinator, workers));
-        if !matches!(outcome.code, Some(0 | 3)) {
+        if !is_done(&outcome) {
             found.stuck += 1;
             found.stories.push(format!("seed {seed}: {story:?}, then {outcome:?}\n{}", fleet.said()));
             return found;

@@ -16,9 +16,13 @@ pub fn use_binary(path: PathBuf) {
     assert!(BINARY.set(path).is_ok(), "another binary is in use already");
 }
 
-/// The built binary; built first, so that no test ever runs an old one.
+/// The built binary; built first, so that no test ever runs an old one, unless `HARNESS_BINARY` names another.
+#[expect(clippy::disallowed_methods, reason = "which binary is tested, no configuration of it")]
 pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("HARNESS_BINARY") {
+            return PathBuf::from(given);
+        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned();
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--package", "mfa-migrate"])

@@ -84,16 +84,13 @@ fn a_coordinator_dies_at_every_point() {
     let tenant = expected.tenant(&[]);
     let fleet = Fleet::new(&tenant);
     let _workers = fleet.workers(2);
-    let mut following = Some(fleet.start_migrate(&expected));
+    // It follows over every death.
+    let following = fleet.start_migrate(&expected);
     for point in COORDINATOR {
-        if following.as_mut().is_none_or(harness::Running::has_ended) {
-            following = Some(fleet.start_migrate(&expected));
-        }
         must_have_died(fleet.serve_until("coordinator", &[], *point), *point);
     }
     let _coordinator = fleet.coordinator();
-    drop(following.map(harness::Running::wait));
-    let end = fleet.migrate(&expected).json();
+    let end = fleet.end_of(following).json();
     expected.check(&tenant, &fleet.site, &end).must_be_clean();
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Set in the process that a test starts to be killed.
-const HOLDER: &str = "MFA_MIGRATE_TESTS_HOLDER";
+const HOLDER: &str = "HARNESS_HOLDER";
 
 #[test]
 fn what_was_committed_is_there_after_a_kill() {

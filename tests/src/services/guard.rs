@@ -31,7 +31,7 @@ impl Guard {
         reason = "a word from tests/run to its own harness, no configuration"
     )]
     pub(crate) fn over(folder: &Path) -> Self {
-        let register = std::env::var("MFA_MIGRATE_TESTS_GUARDS").unwrap_or_default();
+        let register = std::env::var("HARNESS_GUARDS").unwrap_or_default();
         let mut process = Command::new("bash")
             .args(["-c", include_str!("guard.sh"), "mfa-migrate-guard", &register])
             .current_dir("/")

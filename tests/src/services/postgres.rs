@@ -113,6 +113,11 @@ impl Postgres {
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }
 
+    /// The process id of the server, whose sessions are its children.
+    pub fn id(&self) -> u32 {
+        self.process.lock().expect("the server").as_ref().expect("it runs").id()
+    }
+
     /// `kill -9` of the server; its sessions end with it.
     pub fn kill_dash_nine(&self) {
         self.end("KILL");

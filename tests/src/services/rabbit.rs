@@ -112,6 +112,11 @@ impl Rabbit {
         self.url(&vhost(n))
     }
 
+    /// The process id of the Erlang machine, whose helpers are its children.
+    pub fn id(&self) -> u32 {
+        self.pid()
+    }
+
     /// `kill -9` of the broker.
     pub fn kill_dash_nine(&self) {
         self.end("KILL");
