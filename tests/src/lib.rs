@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a harness that cannot go on fails the test")]
 
 mod checker;
+pub mod collector;
 mod fleet;
 mod fleet_sweep;
 mod product;

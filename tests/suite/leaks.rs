@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Long enough to be nothing else by chance.
-const BEARER: &str = "canary-bearer-3f9c1e77a0b84d52";
+pub(crate) const BEARER: &str = "canary-bearer-3f9c1e77a0b84d52";
 const PIN: &str = "83746152097";
 
 /// What must not be found.
-struct Secrets {
+pub(crate) struct Secrets {
     /// Numbers as typed and in E.164, secrets, device tokens, PIN, bearer.
     texts: BTreeSet<String>,
     /// Digits of the numbers, without their spacing.
@@ -21,7 +21,7 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn of(expected: &Expected) -> Self {
+    pub(crate) fn of(expected: &Expected) -> Self {
         let mut secrets = Self {
             texts: [BEARER, PIN].map(str::to_owned).into(),
             digits: BTreeSet::new(),
@@ -77,7 +77,7 @@ impl Secrets {
     }
 
     /// Searches a log or an error.
-    fn must_not_be_in_text(&self, text: &str, place: &str) {
+    pub(crate) fn must_not_be_in_text(&self, text: &str, place: &str) {
         self.must_not_be_in_bytes(text.as_bytes(), place);
         let together: String =
             text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
@@ -100,7 +100,7 @@ impl Secrets {
     }
 
     /// Searches a file.
-    fn must_not_be_in_bytes(&self, bytes: &[u8], place: &str) {
+    pub(crate) fn must_not_be_in_bytes(&self, bytes: &[u8], place: &str) {
         // One pass for all of them: what stands at a position is looked up by its first bytes.
         let mut by_start: std::collections::HashMap<[u8; 4], Vec<&str>> = std::collections::HashMap::new();
         for text in self.texts.iter().chain(&self.digits) {
@@ -136,7 +136,7 @@ impl Secrets {
 }
 
 /// Puts a PIN into every record, where MFA Server keeps it.
-fn add_pins(datafile: &Path) {
+pub(crate) fn add_pins(datafile: &Path) {
     let with: String = std::fs::read_to_string(datafile)
         .unwrap()
         .lines()

@@ -22,3 +22,4 @@ mod postgres;
 mod postgres_crowd;
 mod services;
 mod tidy;
+mod traces;

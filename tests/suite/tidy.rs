@@ -52,12 +52,17 @@ fn imports_point_down() {
 }
 
 /// What only one crate may know; a test may know it where it says so.
-const KNOWN_BY: [(&str, &[&str], &[&str]); 5] = [
+const KNOWN_BY: [(&str, &[&str], &[&str]); 10] = [
     ("sqlx", &["ledger"], &[]),
     ("reqwest", &["graph", "suite"], &["simulator"]),
     ("axum", &["simulator"], &["graph", "suite"]),
     ("lapin", &["broker"], &[]),
     ("openssl", &[], &[]),
+    ("opentelemetry", &["telemetry"], &[]),
+    ("opentelemetry_sdk", &["telemetry"], &[]),
+    ("opentelemetry-otlp", &["telemetry"], &[]),
+    ("tracing-opentelemetry", &["telemetry"], &[]),
+    ("opentelemetry-proto", &["suite"], &[]),
 ];
 
 #[test]

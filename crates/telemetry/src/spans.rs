@@ -35,7 +35,7 @@ const LINKS: usize = 20;
 
 /// The whole of publishing a snapshot. Its children are the pages that are sent.
 pub fn publish_span() -> Span {
-    info_span!(target: TARGET, "publish snapshot", otel.kind = "internal", "error.type" = Empty, otel.status_code = Empty)
+    info_span!(target: TARGET, "extract", otel.kind = "internal", "error.type" = Empty, otel.status_code = Empty)
 }
 
 /// A page of messages on its way to a queue; messages that carry this span's headers were made in it.

@@ -50,7 +50,7 @@ fn a_consumer_begins_a_new_trace_and_links_to_each_span_that_made_its_messages()
         drop(entered);
     });
     let of = |name: &str| spans.iter().filter(|s| s.name == name).cloned().collect::<Vec<_>>();
-    let (publish, pages, process) = (of("publish snapshot"), of("publish orders"), of("process orders"));
+    let (publish, pages, process) = (of("extract"), of("publish orders"), of("process orders"));
     assert_eq!((publish.len(), pages.len(), process.len()), (1, 2, 1), "{spans:?}");
     let process = &process[0];
     assert_eq!(process.span_kind, SpanKind::Consumer);
