@@ -4,19 +4,28 @@
 //! that callers who wait already are stopped by it too. Nothing here sends, and nothing here knows a clock of its own
 //! but Tokio's, so that tests can pause it. The rate is learned by the pure `estimator`.
 
+mod alone;
+mod desk;
+mod door;
 mod estimator;
 mod evidence;
-mod gate;
+#[cfg(test)]
+mod fleet;
+mod row;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod smooth;
 #[cfg(test)]
 mod tests;
 
 pub use shared::{PaceStep, SharedPace, Unavailable};
 
+use alone::Gate;
+use desk::Desk;
+use door::Door;
 use estimator::Estimator;
-use gate::Gate;
+use row::Row;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -125,7 +134,7 @@ pub(crate) struct Counters {
 }
 
 struct Shared {
-    gates: [Gate; 3],
+    gates: [Door; 3],
     counters: Counters,
 }
 
@@ -151,8 +160,21 @@ impl Pace {
     /// A gate that knows nothing of the server yet. Needs a Tokio runtime for its clock.
     pub fn new() -> Self {
         let started = Instant::now();
-        let gates = Bucket::ALL.map(|bucket| Gate::new(started, bucket.start_per_s()));
+        let gates = Bucket::ALL.map(|bucket| Door::Alone(Gate::new(started, bucket.start_per_s())));
         Self { shared: Arc::new(Shared { gates, counters: Counters::default() }) }
+    }
+
+    /// A gate that all processes with the same book share. Needs a Tokio runtime for its clock and for the tasks that
+    /// keep the book; they end when the last clone is dropped.
+    pub fn shared(book: Arc<dyn SharedPace>) -> Self {
+        let gates = Bucket::ALL.map(|bucket| Door::Shared(Desk::open(Arc::clone(&book), bucket)));
+        Self { shared: Arc::new(Shared { gates, counters: Counters::default() }) }
+    }
+
+    /// How a bucket stands by what is on file for it, at the row clock's time in seconds since 1970; absent if that
+    /// cannot be read.
+    pub fn read(state: &str, now_s: f64, bucket: Bucket) -> Option<BucketStatus> {
+        Row::parse(state).map(|row| row.status(now_s, bucket))
     }
 
     /// Waits until `n` calls may be sent, in the order of asking. Returns at once with `Held` when it is known that
@@ -249,7 +271,7 @@ impl Pace {
         &self.shared.counters
     }
 
-    fn gate(&self, bucket: Bucket) -> &Gate {
+    fn gate(&self, bucket: Bucket) -> &Door {
         let [directory, reads, writes] = &self.shared.gates;
         match bucket {
             Bucket::Directory => directory,

@@ -11,6 +11,7 @@
 //! that were sent before the hold ended say nothing new.
 
 use super::evidence::{Evidence, Onset, Totals};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Rate after a first throttle before which hardly anything was accepted, in calls a second.
@@ -51,8 +52,10 @@ const PROBE_FIRST: f64 = 0.01;
 const PROBE_MOST: f64 = 0.5;
 /// The longest hold of a server that throttles without saying for how long.
 const BARE_HOLD_MAX_S: f64 = 64.0;
+/// No time further than this from the start, in seconds: a century; a bound on arithmetic.
+const FURTHEST_S: f64 = 3e9;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Phase {
     /// No throttle yet.
     Unknown,
@@ -70,6 +73,7 @@ enum Phase {
 }
 
 /// The state of one bucket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Estimator {
     rate: f64,
     phase: Phase,
@@ -81,6 +85,8 @@ pub(super) struct Estimator {
     evidence: Evidence,
     /// Episodes in a row whose throttles did not say for how long.
     bare: i32,
+    /// How late releases and reports may be, in seconds: nothing within one process, a little between several.
+    lag_s: f64,
 }
 
 impl Estimator {
@@ -95,7 +101,20 @@ impl Estimator {
             totals: Totals::default(),
             evidence: Evidence::default(),
             bare: 0,
+            lag_s: 0.0,
         }
+    }
+
+    /// The same for several processes, whose releases and reports may be late by this much.
+    pub(super) fn lagging(start_per_s: f64, lag_s: f64) -> Self {
+        Self { lag_s, ..Self::new(start_per_s) }
+    }
+
+    /// Whether its figures can be reckoned with: what comes from a row may be anything.
+    pub(super) fn is_sound(&self) -> bool {
+        (LEAST_PER_S..=MOST_PER_S).contains(&self.rate)
+            && (0.0..=1.0).contains(&self.lag_s)
+            && [self.hold, self.paid, self.released].iter().all(|t| t.abs() < FURTHEST_S)
     }
 
     /// When `n` calls may go, as things stand. Calls are paid for beforehand, so that bundles of any size keep the
@@ -114,8 +133,9 @@ impl Estimator {
         if let Some(known) = self.evidence.known() {
             self.totals.spilled += (known.high * (now - since) - f64::from(n)).max(0.0);
         }
-        self.paid = (self.paid + f64::from(n) / self.rate).max(now - (BURST / self.rate).max(TIMER_S));
-        self.released = now;
+        self.paid = (self.paid + f64::from(n) / self.rate)
+            .max(now - (BURST / self.rate).max(TIMER_S).max(self.lag_s));
+        self.released = self.released.max(now);
         self.grow(waited.as_secs_f64().min((now - since).max(0.0)), n);
     }
 
@@ -149,7 +169,7 @@ impl Estimator {
         let rounded = if retry_after.is_none_or(|w| w.subsec_nanos() == 0) { 1.0 } else { 0.0 };
         let until = (now + wait).max(self.hold);
         if new_episode {
-            let noise = (self.rate * (now - sent)).max(1.0);
+            let noise = (self.rate * (now - sent + self.lag_s)).max(1.0);
             let hold = (until, rounded);
             self.onset(
                 now,

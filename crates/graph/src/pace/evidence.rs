@@ -11,6 +11,8 @@
 //! - `Retry-After` names the moment of the next token, rounded up to whole seconds: a second origin, after which the
 //!   bucket holds between none and one second's worth.
 
+use serde::{Deserialize, Serialize};
+
 /// Onsets kept: the oldest gives the longest baseline, the newest the freshest word.
 const KEPT: usize = 12;
 /// Evidence that is further apart than this is a change of the server, not an error of measurement.
@@ -21,7 +23,7 @@ const TIMING_SLACK_S: f64 = 0.15;
 const WIDEST: f64 = 16.0;
 
 /// Running totals; differences between two moments are what counts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Totals {
     /// Calls that were not throttled.
     pub(super) accepted: f64,
@@ -33,8 +35,9 @@ pub(super) struct Totals {
     pub(super) held_s: f64,
 }
 
-/// The moment at which the bucket was found empty.
-#[derive(Debug, Clone)]
+/// The moment at which the bucket was found empty. On file it is a plain list of figures, for the row to stay small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Vec<f64>", try_from = "Vec<f64>")]
 pub(super) struct Onset {
     /// When the answer came, in seconds.
     pub(super) at: f64,
@@ -50,8 +53,42 @@ pub(super) struct Onset {
     pub(super) resumed: Option<Totals>,
 }
 
+impl From<Onset> for Vec<f64> {
+    fn from(onset: Onset) -> Self {
+        let totals = |t: Totals| [t.accepted, t.rejected, t.spilled, t.held_s];
+        let mut list = vec![onset.at, onset.noise, onset.rate, onset.hold.0, onset.hold.1];
+        list.extend(totals(onset.totals));
+        list.extend(onset.resumed.into_iter().flat_map(totals));
+        // Microseconds and millionths of a call are more than is known.
+        list.into_iter().map(|figure| (figure * 1e6).round() / 1e6).collect()
+    }
+}
+
+impl TryFrom<Vec<f64>> for Onset {
+    type Error = &'static str;
+
+    fn try_from(list: Vec<f64>) -> Result<Self, Self::Error> {
+        let totals = |list: &[f64]| match *list {
+            [accepted, rejected, spilled, held_s] => Some(Totals { accepted, rejected, spilled, held_s }),
+            _ => None,
+        };
+        let [at, noise, rate, until, rounded, counts @ ..] = list.as_slice() else {
+            return Err("an onset has more figures");
+        };
+        let (before, resumed) = counts.split_at_checked(4).ok_or("an onset has its totals")?;
+        Ok(Self {
+            at: *at,
+            totals: totals(before).ok_or("an onset has four totals")?,
+            noise: *noise,
+            rate: *rate,
+            hold: (*until, *rounded),
+            resumed: totals(resumed),
+        })
+    }
+}
+
 /// A rate lies between the two, in calls a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bounds {
     pub(super) low: f64,
     pub(super) high: f64,
@@ -74,7 +111,7 @@ impl Bounds {
 }
 
 /// All that was seen of one bucket.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Evidence {
     onsets: Vec<Onset>,
     known: Option<Bounds>,
