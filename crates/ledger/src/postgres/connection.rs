@@ -177,6 +177,12 @@ impl Connections {
         }
     }
 
+    /// The same, without waiting for it.
+    pub(super) fn tidy_aside(&self, statement: &'static str) {
+        let connections = self.clone();
+        tokio::spawn(async move { connections.tidy(statement).await });
+    }
+
     /// Closes all connections when they are idle.
     pub(super) async fn close(&self) {
         self.pool.close().await;

@@ -38,6 +38,10 @@ use leadership::Leadership;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// After so many pages of a run the entries are vacuumed: each page counts them all, and reads the rows themselves of
+/// what has moved since. Autovacuum looks once a minute, in which a fast run moves a hundred thousand.
+const PAGES_A_TIDYING: u32 = 20;
+
 /// A ledger in a schema of a PostgreSQL server.
 #[derive(Debug, Clone)]
 pub struct PgLedger {
@@ -431,6 +435,11 @@ impl Ledger for PgLedger {
                 Box::pin(look::checkpoint(db, run, step, page))
             })
             .await
+            .inspect(|_| {
+                if page.is_multiple_of(PAGES_A_TIDYING) {
+                    self.connections.tidy_aside("VACUUM (ANALYZE, SKIP_LOCKED) entry");
+                }
+            })
     }
 
     async fn checkpoints(&self, run: RunId) -> Result<Vec<Checkpoint>, Error> {
