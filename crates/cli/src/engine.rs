@@ -190,6 +190,7 @@ impl Engine {
         let accepted = tokio::select! {
             () = shutdown.requested() => bail!(Stopped("stopped while the datafile was being sent; run the same command again")),
             sent = sent => sent??.accepted,
+            never = notices.hindrance(queue.as_ref()) => match never {},
         };
         rabbit.shut_down(LOOK).await;
         notices.step("waiting for the coordinator to file them");

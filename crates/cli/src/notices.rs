@@ -2,6 +2,7 @@
 //!
 //! Whenever something waits, the reason is in the line.
 
+use broker::Queue;
 use contract::RunId;
 use graph::{BucketStatus, Pace};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -109,6 +110,20 @@ impl Notices {
             self.bar.set_message(format!("records filed{why}"));
         } else if self.is_time_for_a_line() {
             eprintln!("{filed} of {of} records filed{why}");
+        }
+    }
+
+    /// Says what keeps a queue from taking messages, until it is dropped.
+    pub(crate) async fn hindrance(&self, queue: &dyn Queue) -> Infallible {
+        loop {
+            tokio::time::sleep(KEEP).await;
+            if let Some(reason) = queue.waits_for() {
+                if self.terminal {
+                    self.bar.set_message(format!("waits: {reason}"));
+                } else if self.is_time_for_a_line() {
+                    eprintln!("waits: {reason}");
+                }
+            }
         }
     }
 

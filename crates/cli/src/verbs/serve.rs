@@ -51,15 +51,16 @@ async fn extractor(
     let notices = Notices::new("extract");
     let surveyed = engine::survey_file(&verb.datafile, &verb.side, &notices).await?;
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
-    let queue: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
+    let Some(queue) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { return Ok(Exit::Stopped) };
     notices.step("sending the datafile's users, sealed, to the broker");
-    let sent = tokio::spawn(surveyed.publish(sealer, queue));
+    let sent = tokio::spawn(surveyed.publish(sealer, Arc::clone(&queue)));
     let sent = tokio::select! {
         () = shutdown.requested() => {
             notices.line("stopped before everything was sent; the same command sends it again, and nothing is filed twice");
             return Ok(Exit::Stopped);
         }
         sent = sent => sent?,
+        never = notices.hindrance(queue.as_ref()) => match never {},
     };
     rabbit.shut_down(FAREWELL).await;
     let manifest = sent?;
@@ -82,8 +83,9 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
     let graph = config.graph()?;
     let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
-    let fingerprints = keys::fingerprints(ledger.as_ref(), &sealer).await?;
-    let orders: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Work).await?);
+    let fingerprints = there(shutdown, async || keys::fingerprints(ledger.as_ref(), &sealer).await).await?;
+    let Some(fingerprints) = fingerprints else { return Ok(Exit::Stopped) };
+    let Some(orders) = queue(&rabbit, Purpose::Work, shutdown).await? else { return Ok(Exit::Stopped) };
     let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
     let hands = Hands::Migrate(Writer::new(graph, pace.clone())?);
     let meter = Meter::new(Arc::clone(&ledger), pace.clone());
@@ -134,8 +136,8 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
     while !shutdown.is_requested() {
         let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
         let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
-        let snapshots: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Snapshot).await?);
-        let orders: Arc<dyn Queue> = Arc::new(rabbit.queue(Purpose::Work).await?);
+        let Some(snapshots) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { break };
+        let Some(orders) = queue(&rabbit, Purpose::Work, shutdown).await? else { break };
         let name = engine::name();
         let waiting = || Some("another coordinator leads; this one takes over when it is gone".to_owned());
         let lead = tokio::select! {
@@ -153,7 +155,14 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             Err(error) => return Err(error.into()),
         };
         tracing::info!(name, term = lead.term, "the coordinator leads");
-        let fingerprints = keys::fingerprints(lead.ledger.as_ref(), &sealer).await?;
+        let keys = there(shutdown, async || keys::fingerprints(lead.ledger.as_ref(), &sealer).await).await;
+        let fingerprints = match keys {
+            Ok(Some(fingerprints)) => fingerprints,
+            Ok(None) => break,
+            // Another one leads already: this one waits for its turn again.
+            Err(error) if is_deposed(&error) => continue,
+            Err(error) => return Err(error),
+        };
         let coordinator = Arc::new(Coordinator::new(Arc::clone(&lead.ledger), sealer.clone(), fingerprints));
         let reader = Reader::new(graph.clone(), pace.clone())?;
         let channel = Channel {
@@ -183,19 +192,26 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// The ledger, as soon as it answers; nothing when a stop was wished for first.
-async fn opened(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<dyn Ledger>>> {
-    config.must_be_shared()?;
+fn is_deposed(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<ledger::Error>(), Some(ledger::Error::Deposed { .. }))
+}
+
+/// What is asked for, as soon as ledger and broker give it; nothing when a stop was wished for first.
+async fn there<T>(
+    shutdown: &Shutdown,
+    ask: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
     loop {
-        let error = match engine::open_ledger(config, true).await {
-            Ok(ledger) => return Ok(Some(ledger)),
+        let error = match ask().await {
+            Ok(found) => return Ok(Some(found)),
             Err(error) => error,
         };
-        let away = |e: &ledger::Error| e.disposition() == Disposition::Retry;
-        if !error.downcast_ref::<ledger::Error>().is_some_and(away) {
+        let ledger = error.downcast_ref::<ledger::Error>().map(ledger::Error::disposition);
+        let broker = error.downcast_ref::<broker::Error>().map(broker::Error::disposition);
+        if ledger.or(broker) != Some(Disposition::Retry) {
             return Err(error);
         }
-        tracing::warn!(error = format!("{error:#}"), "the ledger is away; it is asked again");
+        tracing::warn!(error = format!("{error:#}"), "what this service needs is away; it is asked again");
         tokio::select! {
             () = shutdown.requested() => return Ok(None),
             () = tokio::time::sleep(AGAIN) => {}
@@ -203,23 +219,25 @@ async fn opened(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<A
     }
 }
 
-/// The broker, as soon as it answers; nothing when a stop was wished for first.
+/// The broker, as soon as it answers.
 async fn connected(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Rabbit>> {
-    loop {
-        let error = match engine::config_broker(config).await {
-            Ok(rabbit) => return Ok(Some(rabbit)),
-            Err(error) => error,
-        };
-        let away = |e: &broker::Error| e.disposition() == Disposition::Retry;
-        if !error.downcast_ref::<broker::Error>().is_some_and(away) {
-            return Err(error);
-        }
-        tracing::warn!(error = format!("{error:#}"), "the broker is away; it is asked again");
-        tokio::select! {
-            () = shutdown.requested() => return Ok(None),
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
+    there(shutdown, async || engine::config_broker(config).await).await
+}
+
+/// The ledger, as soon as it answers.
+async fn opened(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<dyn Ledger>>> {
+    config.must_be_shared()?;
+    there(shutdown, async || engine::open_ledger(config, true).await).await
+}
+
+/// A queue, as soon as the broker gives it.
+async fn queue(
+    rabbit: &Rabbit,
+    purpose: Purpose,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Arc<dyn Queue>>> {
+    let queue = there(shutdown, async || Ok(rabbit.queue(purpose).await?)).await?;
+    Ok(queue.map(|queue| Arc::new(queue) as Arc<dyn Queue>))
 }
 
 /// Says in the ledger that this service is alive, and what it waits for, until it is dropped.

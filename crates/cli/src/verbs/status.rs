@@ -21,7 +21,7 @@ pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::R
         let engine = Engine::look(config).await?;
         let kinds = [RunKind::Migrate, RunKind::Rehearse, RunKind::Verify, RunKind::Rollback];
         let Some(run) = engine.ledger.latest_run(&kinds).await? else {
-            println!("no run yet; `mfa-migrate rehearse --datafile FILE` begins one");
+            print_services(&engine, json).await?;
             return Ok(Exit::Done);
         };
         print(&engine, &run, json).await?;
@@ -31,6 +31,51 @@ pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::R
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Before the first run: who is there, and what was set aside.
+async fn print_services(engine: &Engine, json: bool) -> anyhow::Result<()> {
+    let seen = engine.ledger.presences(services::ALIVE).await?;
+    let (parked, parked_in_all) = engine.ledger.parked_messages(LAST_PARKED).await?;
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({
+                "run": null,
+                "services": seen.iter().map(service_json).collect::<Vec<_>>(),
+                "parkedMessages": parked_in_all,
+                "lastParked": parked.iter().map(parked_json).collect::<Vec<_>>(),
+            })
+        );
+        return Ok(());
+    }
+    println!("no run yet; `mfa-migrate rehearse --datafile FILE` begins one");
+    print_around(engine, &seen, &parked, parked_in_all)
+}
+
+/// What stands around a run: services, and messages that were set aside.
+fn print_around(
+    engine: &Engine,
+    seen: &[Seen],
+    parked: &[ParkedMessage],
+    parked_in_all: u64,
+) -> anyhow::Result<()> {
+    if engine.config().broker_kind()? != BrokerKind::Embedded {
+        println!("  {}", services_line(seen));
+    }
+    if parked_in_all > 0 {
+        println!("  {parked_in_all} messages were set aside; the last ones:");
+    }
+    for message in parked {
+        println!(
+            "    {}  {} {}: {}",
+            lines::time(message.parked_at_ms),
+            message.queue,
+            message.id,
+            message.reason
+        );
+    }
+    Ok(())
 }
 
 async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
@@ -81,21 +126,7 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
     if let Some(reason) = reason {
         println!("  waits: {reason}");
     }
-    if engine.config().broker_kind()? != BrokerKind::Embedded {
-        println!("  {}", services_line(&seen));
-    }
-    if parked_in_all > 0 {
-        println!("  {parked_in_all} messages were set aside; the last ones:");
-    }
-    for message in &parked {
-        println!(
-            "    {}  {} {}: {}",
-            lines::time(message.parked_at_ms),
-            message.queue,
-            message.id,
-            message.reason
-        );
-    }
+    print_around(engine, &seen, &parked, parked_in_all)?;
     for checkpoint in checkpoints.iter().rev().take(LAST) {
         println!(
             "  {}  {} page {}: {}",
