@@ -17,7 +17,6 @@ pub fn use_binary(path: PathBuf) {
 }
 
 /// The built binary; built first, so that no test ever runs an old one, unless `HARNESS_BINARY` names another.
-#[expect(clippy::disallowed_methods, reason = "which binary is tested, no configuration of it")]
 pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| {
         if let Some(given) = std::env::var_os("HARNESS_BINARY") {

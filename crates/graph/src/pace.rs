@@ -160,7 +160,7 @@ impl Pace {
     /// A gate that knows nothing of the server yet. Needs a Tokio runtime for its clock.
     pub fn new() -> Self {
         let started = Instant::now();
-        let gates = Bucket::ALL.map(|bucket| Door::Alone(Gate::new(started, bucket.start_per_s())));
+        let gates = Bucket::ALL.map(|bucket| Door::Alone(Box::new(Gate::new(started, bucket.start_per_s()))));
         Self { shared: Arc::new(Shared { gates, counters: Counters::default() }) }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(super) enum Door {
-    Alone(Gate),
+    Alone(Box<Gate>),
     Shared(Desk),
 }
 
