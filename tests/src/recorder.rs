@@ -78,8 +78,14 @@ impl Recorder {
 
     /// Every call so far, bundles unfolded into their items behind them.
     pub fn unfolded(&self) -> Vec<Exchange> {
+        self.unfolded_from(0)
+    }
+
+    /// The same without the first HTTP calls.
+    pub fn unfolded_from(&self, first: usize) -> Vec<Exchange> {
         self.calls()
             .into_iter()
+            .skip(first)
             .flat_map(|call| {
                 let items = items_of(&call);
                 std::iter::once(call).chain(items)

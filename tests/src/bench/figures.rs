@@ -14,7 +14,7 @@ enum Bound {
 
 #[derive(Debug)]
 struct Figure {
-    name: &'static str,
+    name: String,
     value: f64,
     target: Option<(Bound, f64)>,
 }
@@ -42,22 +42,22 @@ impl Report {
     }
 
     /// A figure that is told and not judged.
-    pub(crate) fn told(self, name: &'static str, value: f64) -> Self {
+    pub(crate) fn told(self, name: impl Into<String>, value: f64) -> Self {
         self.with(name, value, None)
     }
 
     /// A figure that should not be smaller.
-    pub(crate) fn at_least(self, name: &'static str, value: f64, target: f64) -> Self {
+    pub(crate) fn at_least(self, name: impl Into<String>, value: f64, target: f64) -> Self {
         self.with(name, value, Some((Bound::AtLeast, target)))
     }
 
     /// A figure that should not be larger.
-    pub(crate) fn at_most(self, name: &'static str, value: f64, target: f64) -> Self {
+    pub(crate) fn at_most(self, name: impl Into<String>, value: f64, target: f64) -> Self {
         self.with(name, value, Some((Bound::AtMost, target)))
     }
 
-    fn with(mut self, name: &'static str, value: f64, target: Option<(Bound, f64)>) -> Self {
-        self.figures.push(Figure { name, value, target });
+    fn with(mut self, name: impl Into<String>, value: f64, target: Option<(Bound, f64)>) -> Self {
+        self.figures.push(Figure { name: name.into(), value, target });
         self
     }
 
@@ -68,11 +68,11 @@ impl Report {
     /// One JSON object in one line.
     pub(crate) fn line(&self) -> String {
         let figures: Map<String, Value> =
-            self.figures.iter().map(|f| (f.name.to_owned(), json!(rounded(f.value)))).collect();
+            self.figures.iter().map(|f| (f.name.clone(), json!(rounded(f.value)))).collect();
         let targets: Map<String, Value> = self
             .figures
             .iter()
-            .filter_map(|f| f.target.map(|(_, target)| (f.name.to_owned(), json!(rounded(target)))))
+            .filter_map(|f| f.target.map(|(_, target)| (f.name.clone(), json!(rounded(target)))))
             .collect();
         // Put together by hand, so that the parts stand in the order in which they are documented.
         let (figures, targets) = (Value::from(figures), Value::from(targets));

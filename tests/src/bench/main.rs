@@ -4,21 +4,33 @@
 //! target is `"met":false` and exit code 0, since machines differ; only a measurement that could not be made fails.
 //! Ratios and shares are always taken within one run.
 
+mod aimd;
+mod bare;
+mod ceiling;
 mod figures;
+mod fleet;
+mod growth;
 mod inspect;
+mod intake;
 mod migrate;
+mod move_all;
 mod naive;
+mod options;
 mod pace;
 mod plan;
 mod process;
+mod publish;
+mod resume;
+mod rig;
 mod synthetic;
 
 use anyhow::{Context, bail};
 use figures::Report;
+use options::{FLAGS, Options};
 use std::io::Write;
 
 /// The benches and what they are about.
-const BENCHES: [(&str, &str); 4] = [
+const BENCHES: [(&str, &str); 10] = [
     ("plan", "users planned a second on one core, normalising included"),
     ("inspect", "inspect over 500,000 users: speed against a bare loop of serde_json, and memory"),
     ("migrate", "20,000 users into a tenant without throttle: requests, round trips and CPU a user"),
@@ -26,24 +38,29 @@ const BENCHES: [(&str, &str); 4] = [
         "pace",
         "use of a quota that nobody told us, beside a client that knows only Retry-After (about four minutes)",
     ),
+    ("publish", "200,000 users from the extractor into a quorum queue, against a bare publisher"),
+    ("intake", "200,000 users from the queue into PostgreSQL, against bare consuming and bare COPY"),
+    (
+        "fleet",
+        "one quota used by 1, 4 and 16 workers, beside AIMD and Retry-After by themselves (half an hour)",
+    ),
+    ("ceiling", "two workers and a tenant without throttle: CPU a user of all processes, servers included"),
+    (
+        "resume",
+        "worker and coordinator killed in the middle of 20,000 users, and started again (six minutes)",
+    ),
+    ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
 ];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut name = None;
-    let mut json = false;
-    for word in std::env::args().skip(1) {
-        match word.as_str() {
-            "--json" => json = true,
-            _ if name.is_none() => name = Some(word),
-            _ => bail!("too many words; run: tests/bench NAME [--json]"),
-        }
-    }
+    let options = Options::read(std::env::args().skip(1))?;
     let mut out = std::io::stdout().lock();
-    let Some(name) = name else {
+    let Some(name) = &options.name else {
         for (name, about) in BENCHES {
             writeln!(out, "{name:8} {about}")?;
         }
+        writeln!(out, "flags: {FLAGS}; figures with other numbers than the usual are for trying out")?;
         return Ok(());
     };
     let product =
@@ -57,8 +74,14 @@ async fn main() -> anyhow::Result<()> {
         "inspect" => inspect::measure().await?,
         "migrate" => migrate::measure().await?,
         "pace" => pace::measure().await?,
+        "publish" => publish::measure(&options).await?,
+        "intake" => intake::measure(&options).await?,
+        "fleet" => fleet::measure(&options).await?,
+        "ceiling" => ceiling::measure(&options).await?,
+        "resume" => resume::measure(&options).await?,
+        "growth" => growth::measure(&options).await?,
         _ => bail!("there is no bench {name}; run tests/bench without a name for a list"),
     };
-    let text = if json { report.line() } else { report.table() };
+    let text = if options.json { report.line() } else { report.table() };
     writeln!(out, "{text}").context("standard output is closed")
 }

@@ -38,16 +38,10 @@ impl Naive {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
         let mut slots = JoinSet::new();
         for slot in 0..SLOTS {
-            let client = client.clone();
-            let url = format!("{url}/v1.0/users/{}/authentication/phoneMethods/{MOBILE}", user(slot));
+            let (client, url) = (client.clone(), phone_of(url, slot));
             slots.spawn(async move {
                 loop {
-                    let body = json!({ "phoneType": "mobile", "phoneNumber": "+1 2065550100" });
-                    let answer = client.patch(&url).bearer_auth("bench").json(&body).send().await;
-                    let wait = answer.ok().and_then(|answer| {
-                        answer.headers().get("retry-after")?.to_str().ok()?.parse::<f64>().ok()
-                    });
-                    if let Some(wait) = wait.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+                    if let Some(wait) = write(&client, &url).await {
                         tokio::time::sleep(wait).await;
                     }
                 }
@@ -55,6 +49,19 @@ impl Naive {
         }
         Ok(Self { _slots: slots })
     }
+}
+
+/// The address of a user's mobile phone.
+pub(crate) fn phone_of(url: &str, slot: usize) -> String {
+    format!("{url}/v1.0/users/{}/authentication/phoneMethods/{MOBILE}", user(slot))
+}
+
+/// One write; how long to wait where the quota was used up.
+pub(crate) async fn write(client: &reqwest::Client, url: &str) -> Option<Duration> {
+    let body = json!({ "phoneType": "mobile", "phoneNumber": "+1 2065550100" });
+    let answer = client.patch(url).bearer_auth("bench").json(&body).send().await.ok()?;
+    let seconds = answer.headers().get("retry-after")?.to_str().ok()?.parse::<f64>().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn user(slot: usize) -> String {

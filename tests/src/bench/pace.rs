@@ -42,20 +42,20 @@ pub(crate) async fn measure() -> anyhow::Result<Report> {
     let ours = Window { before, after };
     let theirs = Window { before: naive_before, after: naive_after };
     Ok(Report::new("pace")
-        .at_least("utilisation", ours.utilisation(), 0.95)
+        .at_least("utilisation", ours.utilisation(WRITES_PER_S), 0.95)
         .at_most("rejected_share", ours.rejected_share(), 0.005)
         .at_most("early_retries", count(&ours.after, "earlyRetries"), 0.0)
         .told("window_s", ours.seconds())
         .told("rejected_in_warm_up", count(&ours.before, "throttled"))
-        .told("naive_utilisation", theirs.utilisation())
+        .told("naive_utilisation", theirs.utilisation(WRITES_PER_S))
         .told("naive_rejected_share", theirs.rejected_share())
         .told("naive_early_retries", count(&theirs.after, "earlyRetries")))
 }
 
 /// A tenant's counts at both ends of the window.
-struct Window {
-    before: Value,
-    after: Value,
+pub(crate) struct Window {
+    pub(crate) before: Value,
+    pub(crate) after: Value,
 }
 
 impl Window {
@@ -64,17 +64,17 @@ impl Window {
     }
 
     /// By the tenant's own clock.
-    fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.grown("uptimeMs") / 1000.0
     }
 
-    /// Writes that were let in, of what the tenant gave. A window's ends may cut the bucket full or empty: 5 s of 150.
-    fn utilisation(&self) -> f64 {
-        self.grown("writes") / (WRITES_PER_S * self.seconds())
+    /// Writes that were let in, of what the tenant gave. A window's ends may cut the bucket full or empty: 5 s of all.
+    pub(crate) fn utilisation(&self, writes_per_s: f64) -> f64 {
+        self.grown("writes") / (writes_per_s * self.seconds())
     }
 
     /// Reads are never throttled here, so what was throttled are writes.
-    fn rejected_share(&self) -> f64 {
+    pub(crate) fn rejected_share(&self) -> f64 {
         let rejected = self.grown("throttled");
         rejected / (rejected + self.grown("writes")).max(1.0)
     }
