@@ -199,7 +199,7 @@ impl Drop for Desk {
 /// No hold is longer, so that no time overflows.
 const FURTHEST: Duration = Duration::from_secs(86_400);
 
-/// A caller in the queue. Whatever becomes of it, what was granted to it and not taken is there for the next.
+/// A caller in the queue. If it gives up, its place is free at once; what it was handed in that very moment is lost.
 struct Leaving<'a> {
     counter: &'a Counter,
     id: u64,

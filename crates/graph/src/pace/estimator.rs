@@ -26,6 +26,8 @@ const BURST: f64 = 20.0;
 const TIMER_S: f64 = 0.01;
 /// Fraction of the estimate that is used.
 const UTILISATION: f64 = 0.98;
+/// The same where reports come late.
+const UTILISATION_SHARED: f64 = 0.975;
 /// How far above the estimate the refinement runs.
 const REFINE_ABOVE: f64 = 1.04;
 /// A baseline of this length is good enough to run on.
@@ -46,6 +48,8 @@ const OUTGROWN: f64 = 1.05;
 const AFTER_OUTGROWN: f64 = 0.85;
 /// Time of clean use before a probe.
 const PROBE_EVERY_S: f64 = 60.0;
+/// The same for several processes: an onset costs the calls of all that are under way, so it is provoked less often.
+const PROBE_EVERY_SHARED_S: f64 = 150.0;
 /// The first probe; doubled after each clean one.
 const PROBE_FIRST: f64 = 0.01;
 /// The largest probe.
@@ -212,7 +216,7 @@ impl Estimator {
     pub(super) fn restore(&mut self, rate: f64) {
         let rate = rate.clamp(LEAST_PER_S, MOST_PER_S);
         self.evidence.trust(rate);
-        self.enter(Phase::Run { clean_s: 0.0, probe: PROBE_FIRST }, rate * UTILISATION);
+        self.enter(Phase::Run { clean_s: 0.0, probe: PROBE_FIRST }, rate * self.utilisation());
     }
 
     /// A new onset: weigh it, and go on from there.
@@ -239,8 +243,14 @@ impl Estimator {
         } else if !long && known.width() > CLOSE {
             self.enter(Phase::Refine, estimate * REFINE_ABOVE);
         } else {
-            self.enter(Phase::Run { clean_s: 0.0, probe: PROBE_FIRST }, estimate * UTILISATION);
+            self.enter(Phase::Run { clean_s: 0.0, probe: PROBE_FIRST }, estimate * self.utilisation());
         }
+    }
+
+    /// Fraction of the estimate that is used: reports that come late blur the figures, so several processes keep a
+    /// little more away from the brink.
+    fn utilisation(&self) -> f64 {
+        if self.lag_s > 0.0 { UTILISATION_SHARED } else { UTILISATION }
     }
 
     fn enter(&mut self, phase: Phase, rate: f64) {
@@ -258,7 +268,7 @@ impl Estimator {
             Phase::Refine => 1.005f64.powf(measured_s),
             Phase::Run { clean_s, probe } => {
                 *clean_s += used_s;
-                if *clean_s < PROBE_EVERY_S {
+                if *clean_s < if self.lag_s > 0.0 { PROBE_EVERY_SHARED_S } else { PROBE_EVERY_S } {
                     return;
                 }
                 *clean_s = 0.0;

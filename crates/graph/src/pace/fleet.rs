@@ -26,6 +26,7 @@ struct Book {
     latency: (f64, f64),
     is_away: AtomicBool,
     steps: AtomicU64,
+    seed: u64,
 }
 
 impl Book {
@@ -37,6 +38,7 @@ impl Book {
             latency,
             is_away: AtomicBool::new(false),
             steps: AtomicU64::new(0),
+            seed,
         })
     }
 
@@ -135,7 +137,8 @@ fn process(
     let mut tasks = JoinSet::new();
     for caller in 0..callers {
         let (pace, tenant) = (pace.clone(), Arc::clone(tenant));
-        let mut random = rand::rngs::SmallRng::seed_from_u64((name * 1000 + caller) as u64);
+        let mut random =
+            rand::rngs::SmallRng::seed_from_u64(book.seed * 1_000_000 + (name * 1000 + caller) as u64);
         tasks.spawn(async move {
             loop {
                 let n = random.random_range(bundle.0..=bundle.1);
@@ -214,10 +217,10 @@ async fn play(scene: Scene) -> Fleet {
             name += 1;
         }
     }
+    let bytes = book.rows.lock().await.get(&Bucket::Writes).map_or(0, String::len);
     let tenant = tenant.lock().unwrap();
     let capacity = scene.rate * MEASURED_S * (1.0 + scene.change) / 2.0;
     let least = tenant.by_process.values().copied().fold(f64::INFINITY, f64::min);
-    let bytes = book.rows.lock().await.get(&Bucket::Writes).map_or(0, String::len);
     Fleet {
         utilisation: tenant.accepted / capacity,
         rejected: tenant.rejected / (tenant.accepted + tenant.rejected),
@@ -233,15 +236,20 @@ fn check(figures: &Fleet, what: &str, most_rejected: f64) {
     assert!(figures.utilisation >= 0.95, "{what}: {figures:?}");
     assert!(figures.rejected <= most_rejected, "{what}: {figures:?}");
     assert_eq!(figures.early, 0, "{what}: {figures:?}");
+    assert!(figures.steps_per_s < 400.0, "{what}: {figures:?}");
+    assert!(figures.bytes < 8_000, "a row stays small: {what}: {figures:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_four_and_sixteen_processes_use_one_quota_to_95_percent() {
     for processes in [1, 4, 16] {
         for bundle in [(1, 20), (20, 20), (1, 1)] {
-            let figures =
-                play(Scene { processes, bundle, callers: if bundle.1 == 1 { 30 } else { 6 }, ..SCENE }).await;
-            check(&figures, &format!("{processes} processes, bundles {bundle:?}"), 0.001);
+            for seed in 1..=3 {
+                let callers = if bundle.1 == 1 { 30 } else { 6 };
+                let figures = play(Scene { processes, bundle, callers, seed, ..SCENE }).await;
+                check(&figures, &format!("{processes} processes, bundles {bundle:?}, seed {seed}"), 0.001);
+                assert!(figures.least_share > 0.5, "nobody starves: {figures:?}");
+            }
         }
     }
 }
@@ -266,4 +274,94 @@ async fn half_the_capacity_is_followed_by_all() {
 async fn processes_that_come_and_die_every_two_seconds_cost_nothing() {
     let figures = play(Scene { churn: true, ..SCENE }).await;
     check(&figures, "churn", 0.001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_the_book_is_away_and_work_goes_on_after_it() {
+    let book = Book::new(1, (0.002, 0.02));
+    let tenant = Tenant::new(100.0, 500.0);
+    let (pace, _tasks) = process(&book, &tenant, 0, 6, (20, 20));
+    sleep(s(60.0)).await;
+    book.is_away.store(true, Ordering::SeqCst);
+    sleep(s(2.0)).await;
+    tenant.lock().unwrap().counting = true;
+    let asked = Instant::now();
+    let held = pace.acquire(Bucket::Writes, 1, asked + s(5.0)).await.expect_err("nothing is granted");
+    assert!(held.until >= asked + s(5.0));
+    sleep(s(53.0)).await;
+    assert_eq!(tenant.lock().unwrap().accepted, 0.0);
+    book.is_away.store(false, Ordering::SeqCst);
+    sleep(s(30.0)).await;
+    assert!(tenant.lock().unwrap().accepted > 2_000.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_one_process_learns_of_holds_the_other_too() {
+    let book = Book::new(1, (0.002, 0.02));
+    let one = Pace::shared(Arc::clone(&book) as Arc<dyn SharedPace>);
+    let other = Pace::shared(Arc::clone(&book) as Arc<dyn SharedPace>);
+    let far = Instant::now() + s(600.0);
+    let grant = one.acquire(Bucket::Writes, 1, far).await.expect("quota");
+    let told = Instant::now();
+    one.settled(grant, &Verdict { rejected: 1, retry_after: Some(s(30.0)), ..Verdict::default() });
+    sleep(s(0.1)).await;
+    let held = other.acquire(Bucket::Writes, 1, told + s(20.0)).await.expect_err("held");
+    assert!(held.until >= told + s(30.0));
+    assert!(told.elapsed() < s(2.0), "told at once");
+    assert!(other.acquire(Bucket::Writes, 1, far).await.is_ok());
+    assert!(told.elapsed() >= s(30.0), "{:?}", told.elapsed());
+    let rows = book.rows.lock().await;
+    let row = rows.get(&Bucket::Writes).expect("a row");
+    let now_s = EPOCH_S + (told - book.started).as_secs_f64() + 10.0;
+    let held_for = Pace::read(row, now_s, Bucket::Writes).and_then(|status| status.held_for);
+    assert!(held_for.is_some_and(|held| held > s(19.0)), "{held_for:?}");
+    assert_eq!(Pace::read("{\"v\":7}", now_s, Bucket::Writes), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_caller_has_its_turn_beside_fifty() {
+    let book = Book::new(1, (0.002, 0.02));
+    let tenant = Tenant::new(100.0, 500.0);
+    let _many = process(&book, &tenant, 0, 50, (20, 20));
+    let _few = process(&book, &tenant, 1, 1, (20, 20));
+    sleep(s(120.0)).await;
+    tenant.lock().unwrap().counting = true;
+    sleep(s(100.0)).await;
+    let counts = tenant.lock().unwrap().by_process.clone();
+    let share = counts.get(&1).copied().unwrap_or_default() / counts.values().sum::<f64>();
+    assert!(share > 0.25, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_and_a_broken_row_block_nobody() {
+    let book = Book::new(1, (0.002, 0.02));
+    book.rows.lock().await.insert(Bucket::Writes, "no row".to_owned());
+    let pace = Pace::shared(Arc::clone(&book) as Arc<dyn SharedPace>);
+    let far = Instant::now() + s(600.0);
+    let _first = pace.acquire(Bucket::Writes, 20, far).await.expect("quota");
+    assert!(tokio::time::timeout(s(0.1), pace.acquire(Bucket::Writes, 20, far)).await.is_err());
+    let asked = Instant::now();
+    assert!(pace.acquire(Bucket::Writes, 20, far).await.is_ok());
+    assert!(asked.elapsed() < s(3.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_limit_is_used_without_one() {
+    let book = Book::new(1, (0.002, 0.02));
+    let tenant = Tenant::new(1e9, 1e9);
+    let (pace, _tasks) = process(&book, &tenant, 0, 100, (20, 20));
+    let _other = process(&book, &tenant, 1, 100, (20, 20));
+    sleep(s(30.0)).await;
+    tenant.lock().unwrap().counting = true;
+    book.steps.store(0, Ordering::SeqCst);
+    sleep(s(10.0)).await;
+    let accepted = tenant.lock().unwrap().accepted;
+    let steps = book.steps.load(Ordering::SeqCst);
+    println!(
+        "without limit: {} calls/s, {} steps/s, {:?}",
+        accepted / 10.0,
+        steps / 10,
+        pace.of(Bucket::Writes)
+    );
+    assert!(accepted / 10.0 > 20_000.0, "{accepted}");
 }
