@@ -116,7 +116,7 @@ fn services_that_are_asked_to_stop_hand_back_what_they_hold() {
 
 #[test]
 fn a_second_signal_stops_at_once() {
-    let expected = Expected::dense(80);
+    let expected = Expected::dense(40);
     let tenant = expected.tenant(&["--latency-ms", "400"]);
     let fleet = Fleet::new(&tenant);
     let (coordinator, mut workers) = (fleet.coordinator(), fleet.workers(1));

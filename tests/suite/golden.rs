@@ -78,7 +78,9 @@ fn snapshot_messages_of_version_1_are_read_byte_for_byte() {
 
     let reject = framed(2, sample("snapshot-message-reject-v1.json").as_bytes());
     let read = SnapshotMessage::decode(&reject).unwrap();
-    assert!(matches!(&read, SnapshotMessage::Reject { snapshot, reject: r } if r.code == RejectCode::FieldInvalid && r.line == 3 && snapshot.0 == "ab".repeat(32)));
+    assert!(
+        matches!(&read, SnapshotMessage::Reject { snapshot, reject: r } if r.code == RejectCode::FieldInvalid && r.line == 3 && snapshot.0 == "ab".repeat(32))
+    );
     assert_eq!(read.encode(), reject);
 
     let end = framed(3, sample("snapshot-message-end-v1.json").as_bytes());
