@@ -21,6 +21,9 @@ const PAGE: usize = 500;
 const LATE: Duration = Duration::from_secs(5);
 /// How often it waits. Redelivery after a broken connection takes seconds; after that, records are missing.
 const LATE_TIMES: u32 = 24;
+/// How long a page that is being filed beside us is waited for, and how often.
+const MOMENT: Duration = Duration::from_millis(50);
+const MOMENTS: u32 = 10;
 /// How often the end of a snapshot has waited.
 const WAITED: &str = "x-waited";
 /// The queue's word in the list of messages set aside.
@@ -129,7 +132,7 @@ impl Coordinator {
         let Some((manifest, message)) = page.end else { return Ok(None) };
         crash_point("intake.before-complete");
         self.keep_origin(id, &message.headers).await?;
-        match self.ledger.complete_snapshot(&manifest).await {
+        match self.complete(&manifest).await {
             Ok(()) => {}
             Err(error @ ledger::Error::Incomplete { .. }) => {
                 self.wait_for_the_rest(queue, message, &error).await?;
@@ -139,6 +142,17 @@ impl Coordinator {
         }
         crash_point("intake.completed");
         Ok(self.ledger.snapshot(id).await?)
+    }
+
+    /// Completes a snapshot; the page before its end may be being filed in these moments.
+    async fn complete(&self, manifest: &SnapshotManifest) -> Result<(), ledger::Error> {
+        for _ in 0..MOMENTS {
+            match self.ledger.complete_snapshot(manifest).await {
+                Err(ledger::Error::Incomplete { .. }) => tokio::time::sleep(MOMENT).await,
+                other => return other,
+            }
+        }
+        self.ledger.complete_snapshot(manifest).await
     }
 
     /// The end of a snapshot can overtake records that are delivered again: it comes later once more, and in the end is

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 /// How often the ledger is asked for new runs.
 const LOOK: Duration = Duration::from_millis(250);
+/// Pages of snapshots filed at a time: while the database makes sure of the one, the next is opened.
+const FILERS: usize = 2;
 /// How often the time that a run takes is written down.
 const TIME: Duration = Duration::from_millis(500);
 /// How long to wait for what is away.
@@ -56,8 +58,9 @@ impl Coordinator {
         shutdown: Shutdown,
     ) -> Result<(), Error> {
         let mut filing = JoinSet::new();
-        {
-            let (coordinator, shutdown) = (Arc::clone(&self), shutdown.clone());
+        for _ in 0..FILERS {
+            let (coordinator, snapshots) = (Arc::clone(&self), Arc::clone(&snapshots));
+            let shutdown = shutdown.clone();
             filing.spawn(async move {
                 tokio::select! {
                     () = shutdown.requested() => Ok(()),
