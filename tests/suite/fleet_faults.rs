@@ -189,6 +189,8 @@ fn a_worker_that_sleeps_beyond_its_lease_writes_nothing_after_waking() {
     let sleeper = fleet.workers(1).remove(0);
     more_effects(&tenant, &fleet, 15);
     sleeper.signal("STOP");
+    let held = fleet.status()["entries"]["claimed"].as_u64();
+    assert!(held > Some(0), "it fell asleep with nothing in hand");
     let _other = fleet.workers(1);
     // The others take what it held when its leases are over, and find by reading what it had sent.
     let end = fleet.end_of(following).json();
