@@ -53,10 +53,10 @@ fn imports_point_down() {
 
 /// What only one crate may know; a test may know it where it says so.
 const KNOWN_BY: [(&str, &[&str], &[&str]); 10] = [
-    ("sqlx", &["ledger"], &[]),
+    ("sqlx", &["ledger", "suite"], &[]),
     ("reqwest", &["graph", "suite"], &["simulator"]),
     ("axum", &["simulator"], &["graph", "suite"]),
-    ("lapin", &["broker"], &[]),
+    ("lapin", &["broker", "suite"], &[]),
     ("openssl", &[], &[]),
     ("opentelemetry", &["telemetry"], &[]),
     ("opentelemetry_sdk", &["telemetry"], &[]),
