@@ -3,6 +3,7 @@
 //! The plan is made by a rehearsal against a healthy tenant in a process and a folder of its own, so nothing that is
 //! checked has a hand in it. The tenant is judged by its state and its journal, never by what the product says of it.
 
+use crate::services::Guard;
 use crate::{Site, Tenant};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ type Slots = BTreeMap<String, String>;
 /// A datafile, its tenant, and what a migration of the one into the other must lead to.
 pub struct Expected {
     folder: TempDir,
+    /// Ends whoever still reads from the folder, and removes it, when we are killed.
+    guard: Guard,
     datafile: String,
     /// The lines of `rehearse --json`.
     pub plans: Vec<Value>,
@@ -114,7 +117,8 @@ impl Expected {
                 }
             }
         }
-        let expected = Self { folder, datafile, plans, before, after };
+        let guard = Guard::over(folder.path());
+        let expected = Self { folder, guard, datafile, plans, before, after };
         assert!(expected.changes() > 0, "a check that expects nothing proves nothing");
         expected
     }
@@ -301,6 +305,12 @@ impl Expected {
                 verdict.overwritten.push(format!("{name}: {wanted:?} before, {on_file:?} on file"));
             }
         }
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.guard.dismiss();
     }
 }
 
