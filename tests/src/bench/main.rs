@@ -47,7 +47,7 @@ const BENCHES: [(&str, &str); 10] = [
     ("ceiling", "two workers and a tenant without throttle: CPU a user of all processes, servers included"),
     (
         "resume",
-        "worker and coordinator killed in the middle of 20,000 users, and started again (six minutes)",
+        "worker and coordinator killed in the middle of 20,000 users, and started again (two minutes)",
     ),
     ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
 ];
