@@ -80,8 +80,7 @@ impl SnapshotMessage {
                 })
             }
             REJECT => {
-                let (snapshot, reject) =
-                    serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
+                let (snapshot, reject) = serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
                 Ok(Self::Reject { snapshot, reject })
             }
             END => Ok(Self::End(serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?)),
