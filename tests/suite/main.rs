@@ -10,6 +10,7 @@ mod faults;
 mod fleet;
 mod fleet_deaths;
 mod fleet_faults;
+mod fleet_keys;
 mod fleet_orders;
 mod golden;
 mod input;
