@@ -34,10 +34,12 @@ impl Coordinator {
             .filter(|g| matches!(g.to, GrantTo::Everyone))
             .fold(Allowed(0), |all, grant| all.with(grant.bits));
         let mut cursor = self.ledger.directory_cursor(run.id).await?;
+        let mut begun_again = false;
         while !cursor.complete {
             let page = match reader.users_page(cursor.next.as_deref()).await {
                 // A link of an earlier process may have run out: begin again, rows on file are simply replaced.
-                Err(graph::Error::Refused { .. }) if cursor.next.is_some() => {
+                Err(graph::Error::Refused { .. }) if cursor.next.is_some() && !begun_again => {
+                    begun_again = true;
                     cursor.next = None;
                     continue;
                 }

@@ -15,8 +15,12 @@ use telemetry::{Headers, Shutdown, crash_point, ledger_operation};
 const PAGE: u32 = 500;
 /// Pages of a run, at most: every page is followed by a checkpoint, which counts all of the run's entries.
 const PAGES: u64 = 200;
-/// Pages that may lie in the queue: enough that workers never wait for us, few enough that little is out at a time.
-const PAGES_OUT: usize = 4;
+/// Orders that may lie in the queue, of all runs together: enough that workers never wait for us, few enough that little
+/// is out at a time. The same for every run, so that a large one does not keep the others out.
+const OUT: usize = 4_000;
+/// By how much longer an order must be out to count as lost while others lie in the queue: at a few users a second a full
+/// queue takes minutes.
+const BACKLOG: u32 = 8;
 /// How often the ledger is asked again while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -52,13 +56,11 @@ impl Coordinator {
                 return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
             }
             let out = channel.orders.depth().await?.ready;
-            if out >= PAGES_OUT * size as usize {
-                wait(IDLE, shutdown).await;
-                continue;
-            }
-            // As long as orders lie there, one that nobody has claimed yet is late and not lost.
-            let stale_after = (out == 0).then_some(channel.stale_after);
-            let releasing = self.ledger.release(run.id, size, stale_after, channel.grace);
+            // As long as orders lie there, one that nobody has claimed yet is rather late than lost.
+            let stale_after = if out == 0 { channel.stale_after } else { channel.stale_after * BACKLOG };
+            // A full queue gets nothing more; leases that ran out are seen to all the same, and the run's end too.
+            let room = if out < OUT { size } else { 0 };
+            let releasing = self.ledger.release(run.id, room, Some(stale_after), channel.grace);
             let released = ledger_operation("release", releasing).await?;
             if released.expired > 0 {
                 telemetry::record_leases_expired(run.id.0, released.expired);
@@ -70,14 +72,15 @@ impl Coordinator {
                 tell(run.id, &counts);
                 // Counting half a million rows takes its time: it is done for a twentieth of the time at most.
                 let idle = IDLE.max(asked.elapsed() * 20);
+                match self.ledger.run(run.id).await? {
+                    Some(Run { state: RunState::Superseded, .. }) => return Ok(Released::Stopped(counts)),
+                    Some(Run { halted: Some(reason), .. }) => return Ok(Released::Halted(reason)),
+                    Some(_) | None => {}
+                }
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
                     return self.end(run, counts).await;
                 }
-                match self.ledger.run(run.id).await? {
-                    Some(Run { halted: Some(reason), .. }) => return Ok(Released::Halted(reason)),
-                    Some(Run { state: RunState::Superseded, .. }) => return Ok(Released::Stopped(counts)),
-                    Some(_) | None => wait(idle, shutdown).await,
-                }
+                wait(idle, shutdown).await;
                 continue;
             }
             crash_point("release.page");

@@ -163,12 +163,25 @@ impl Coordinator {
                 }
                 Disposition::Stop | Disposition::Park { .. } => {
                     tracing::error!(run = %run.id, error = %causes(&error), "the run is halted");
-                    self.ledger.halt_run(run.id, &causes(&error)).await?;
-                    return Ok(());
+                    return self.halt(run.id, &causes(&error)).await;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Halts a run; a ledger that is away is waited for, so that the reason is not lost.
+    async fn halt(&self, id: RunId, reason: &str) -> Result<(), Error> {
+        let mut attempt = 1;
+        loop {
+            match self.ledger.halt_run(id, reason).await {
+                Err(error) if error.disposition() == Disposition::Retry => {
+                    tokio::time::sleep(AWAY.delay(attempt, 1.0)).await;
+                    attempt += 1;
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
     /// Writes down the time that a run takes, until it is dropped.

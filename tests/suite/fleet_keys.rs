@@ -26,7 +26,11 @@ fn a_record_under_a_strangers_key_is_set_aside_and_sent_again_under_ours_it_is_f
     fleet.site.env("MFA_MIGRATE_KEY_FILE", &stranger);
     fleet.site.run(&["serve", "extractor", "--datafile", expected.datafile()]).expect(&[0]);
     fleet.site.env("MFA_MIGRATE_KEY_FILE", &ours);
-    let all_are_shown = || fleet.status()["parkedMessages"].as_u64() >= Some(40);
+    let all_are_shown = || {
+        // The first coordinator makes the ledger; until then there is no status.
+        let status = fleet.site.run(&["status", "--json"]);
+        status.code == Some(0) && status.json()["parkedMessages"].as_u64() >= Some(40)
+    };
     assert!(until(SOON, all_are_shown), "{}\n{}", fleet.status(), fleet.said());
     let status = fleet.status();
     let reason = status["lastParked"][0]["reason"].as_str().unwrap();

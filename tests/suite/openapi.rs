@@ -68,7 +68,7 @@ fn generated(users: usize, strangers: usize) -> (TempDir, PathBuf, Value) {
 #[test]
 fn a_whole_journey_with_faults_and_throttles_is_as_published() {
     let (_files, data, state) = generated(200, 1100);
-    let faults = "error-rate=0.02,timeout-but-applied=0.02,conflict-but-applied=0.02,drop-connection=0.02,late-apply-ms=200,late-apply-rate=0.03,seed=5";
+    let faults = "error-rate=0.02,timeout-but-applied=0.02,conflict-but-applied=0.06,drop-connection=0.02,late-apply-ms=200,late-apply-rate=0.03,seed=5";
     let tenant = Tenant::with(&state, &["--throttle", "writes=15/1", "--faults", faults]);
     let recorder = Recorder::before(&tenant.url);
     let site = Site::at(&recorder.url);

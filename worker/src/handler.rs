@@ -128,7 +128,11 @@ impl Shift {
             if Instant::now() + hold >= not_after {
                 return Some(hold);
             }
-            tokio::time::sleep(hold).await;
+            tokio::select! {
+                () = tokio::time::sleep(hold) => {}
+                // What waits for quota is handed back.
+                () = self.stopping.requested() => return Some(hold),
+            }
         }
         None
     }

@@ -30,7 +30,8 @@ impl Call {
         methods.iter().filter_map(kind).collect()
     }
 
-    fn what(self) -> &'static str {
+    /// The call in words, as the error has them.
+    pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Read => "read users' authentication methods",
             Self::Phone => "write users' phone methods",

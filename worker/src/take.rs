@@ -1,6 +1,7 @@
 //! From deliveries to users and back: which run each order belongs to, what cannot be read is set aside, and the ack that
 //! comes last.
 
+use crate::refusals::Call;
 use crate::{Error, Worker};
 use broker::Delivery;
 use contract::{Disposition, Order, RunId};
@@ -66,8 +67,18 @@ impl Worker {
             tracing::warn!(%run, "orders of a run that this worker cannot serve are dropped");
             return Ok(());
         };
-        let handling = async move { shift.handle(&ordinals).await }.in_current_span();
-        tokio::spawn(handling).await.map_err(Error::Group)?
+        let at_work = Arc::clone(&shift);
+        let handling = async move { at_work.handle(&ordinals).await }.in_current_span();
+        let ended = tokio::spawn(handling).await.map_err(Error::Group)?;
+        if let Err(Error::PermissionMissing { what, .. }) = &ended {
+            // Others may have succeeded meanwhile: then it is about this user.
+            let proven = Call::proven_by(&self.ledger.proven(run).await?);
+            if let Some(call) = proven.into_iter().find(|call| call.what() == *what) {
+                shift.refusals.allowed(call);
+                return Ok(());
+            }
+        }
+        ended
     }
 
     /// What stops one run stops it for every worker, until a person has seen to it.

@@ -46,17 +46,19 @@ impl Meter {
         let counts = self.pace.counts();
         let now = Instant::now();
         let add = {
-            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            let add = RunTotals {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            RunTotals {
                 requests: counts.requests.saturating_sub(written.counts.requests),
                 writes: counts.writes.saturating_sub(written.counts.writes),
                 throttled: counts.throttled.saturating_sub(written.counts.throttled),
                 seconds: if with_time { (now - written.at).as_secs_f64() } else { 0.0 },
-            };
-            *written = Written { counts, at: now };
-            add
+            }
         };
-        if add == RunTotals::default() { Ok(()) } else { self.ledger.add_totals(run, &add).await }
+        if add != RunTotals::default() {
+            self.ledger.add_totals(run, &add).await?;
+        }
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Written { counts, at: now };
+        Ok(())
     }
 
     /// Keeps the account of a run until it is dropped.

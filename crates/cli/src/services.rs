@@ -22,7 +22,11 @@ pub(crate) fn missing(seen: &[Seen], kind: ServiceKind) -> Option<String> {
 
 /// The first thing that a service waits for.
 pub(crate) fn waiting(seen: &[Seen]) -> Option<String> {
-    seen.iter().find_map(|s| {
+    let leads = |s: &Seen| s.presence.kind == ServiceKind::Coordinator && s.presence.waits_for.is_none();
+    let is_led = seen.iter().any(leads);
+    // A second coordinator waits for the first one: that is no hindrance.
+    let in_the_way = |s: &&Seen| !(is_led && s.presence.kind == ServiceKind::Coordinator);
+    seen.iter().filter(in_the_way).find_map(|s| {
         let reason = s.presence.waits_for.as_ref()?;
         Some(format!("{} {}: {reason}", s.presence.kind.as_str(), s.presence.name))
     })

@@ -18,9 +18,6 @@ use std::time::Duration;
 use telemetry::Shutdown;
 use worker::{Hands, Worker};
 
-/// When an order that nobody claimed is released again, in one process: there an order is lost only with the process,
-/// and the next one releases it at once; so this only bounds the harm of a defect.
-const STALE_AFTER: Duration = Duration::from_secs(1800);
 /// How often a run that others work on is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -90,7 +87,7 @@ impl Engine {
         let horizon = settings.horizon();
         let channel = Channel {
             orders: Arc::clone(&orders),
-            stale_after: STALE_AFTER,
+            stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
         };
         let meter = Meter::new(Arc::clone(&self.ledger), pace.clone());

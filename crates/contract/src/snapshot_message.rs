@@ -74,19 +74,35 @@ impl SnapshotMessage {
                 let (ordinal, sealed) = rest.split_first_chunk::<8>().ok_or(MessageError::Malformed)?;
                 let id = std::str::from_utf8(id).map_err(|_| MessageError::Malformed)?;
                 Ok(Self::Record {
-                    snapshot: SnapshotId(id.to_owned()),
+                    snapshot: named(SnapshotId(id.to_owned()))?,
                     ordinal: i64::from_be_bytes(*ordinal),
                     sealed: Sealed(sealed.to_vec()),
                 })
             }
             REJECT => {
-                let (snapshot, reject) = serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
-                Ok(Self::Reject { snapshot, reject })
+                let (snapshot, reject): (SnapshotId, Reject) =
+                    serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
+                let texts = [reject.file.as_deref().unwrap_or_default(), reject.field.as_str()];
+                if texts.iter().any(|text| text.contains('\0')) {
+                    return Err(MessageError::Malformed);
+                }
+                Ok(Self::Reject { snapshot: named(snapshot)?, reject })
             }
-            END => Ok(Self::End(serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?)),
+            END => {
+                let manifest: SnapshotManifest =
+                    serde_json::from_slice(rest).map_err(|_| MessageError::Malformed)?;
+                named(manifest.id.clone())?;
+                Ok(Self::End(manifest))
+            }
             _ => Err(MessageError::Malformed),
         }
     }
+}
+
+/// A snapshot's name is what its digest looks like; anything else never came from an extractor.
+fn named(id: SnapshotId) -> Result<SnapshotId, MessageError> {
+    let is_digest = id.0.len() == ID_LEN && id.0.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_digest { Ok(id) } else { Err(MessageError::Malformed) }
 }
 
 fn json(kind: u8, value: &impl serde::Serialize) -> Vec<u8> {
@@ -112,7 +128,10 @@ mod tests {
 
     #[test]
     fn rubbish_is_an_error_and_never_a_panic() {
-        for body in [&b""[..], b"\x01", b"\x01\x01short", b"\x02\x01", b"\x01\x09", b"\x01\x02{"] {
+        let nameless = [&[1, 1][..], &[0; ID_LEN + 8 + 40]].concat();
+        for body in
+            [&nameless[..], &b""[..], b"\x01", b"\x01\x01short", b"\x02\x01", b"\x01\x09", b"\x01\x02{"]
+        {
             assert!(SnapshotMessage::decode(body).is_err());
         }
     }

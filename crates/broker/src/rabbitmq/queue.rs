@@ -93,6 +93,11 @@ impl Queue for RabbitQueue {
     async fn park(&self, mut message: Message, reason: &str) -> Result<(), Error> {
         message.headers.insert("x-reason".to_owned(), reason.to_owned());
         message.headers.insert("x-queue".to_owned(), self.spec.name.clone());
+        if message.body.len() > LIMIT_BYTES {
+            // What is too large for any queue of ours would come again and again: its reason is kept without it.
+            message.headers.insert("x-bytes".to_owned(), message.body.len().to_string());
+            message.body.clear();
+        }
         self.publish_to(Arc::clone(&self.parked), vec![message]).await?;
         telemetry::record_parked_message(&self.place());
         Ok(())
@@ -103,10 +108,8 @@ impl Queue for RabbitQueue {
         let asked = topology::depth(&connection, &self.spec.name);
         let ready = match tokio::time::timeout(ANSWER, asked).await {
             Ok(Ok(ready)) => ready,
-            Ok(Err(error)) if error.is_amqp_soft_error() => {
-                let why = "it is not there".to_owned();
-                return Err(Error::Topology { queue: self.spec.name.clone(), why });
-            }
+            // Somebody deleted it. It is declared again with the next message, and what lay in it is released again.
+            Ok(Err(error)) if error.is_amqp_soft_error() => 0,
             Ok(Err(_)) | Err(_) => return Err(Error::Away),
         };
         Ok(Depth { ready: usize::try_from(ready).unwrap_or(usize::MAX), unacked: self.consumer.unacked() })

@@ -41,7 +41,11 @@ impl Shape {
                 "BEGIN; SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
                  SET LOCAL statement_timeout = '1h'; SET LOCAL lock_timeout = '60s'; SET LOCAL work_mem = '64MB'"
             }
-            Self::Lazy => "BEGIN; SET LOCAL synchronous_commit = off",
+            // Everybody waits for such a row: a process that is stopped in the middle must not hold it for long.
+            Self::Lazy => {
+                "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '3s'; \
+                 SET LOCAL idle_in_transaction_session_timeout = '2s'"
+            }
         }
     }
 }

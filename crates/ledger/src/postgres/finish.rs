@@ -22,7 +22,7 @@ const FINISH: &str = "
                              $9::bytea[], $10::bigint[], $11::bigint[])
                       a (ordinal, epoch, entra, state, outcome, codes, result, applied, after_ms, attempt)),
     locked AS MATERIALIZED (
-        SELECT e.ordinal, e.epoch, e.entra, e.writing FROM entry e
+        SELECT e.ordinal, e.epoch, e.entra, e.writing AND e.holds AS writing FROM entry e
          WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'claimed' ORDER BY e.entra FOR NO KEY UPDATE OF e),
     held AS MATERIALIZED (
         SELECT a.*, l.writing, run.kind = 'rollback' AS rollback

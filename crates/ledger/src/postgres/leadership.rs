@@ -21,6 +21,9 @@ const ASK_FIRST: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A session that says nothing for so long is ended by the server: a leader that is stopped, and not dead, makes room.
+const SILENT_UNTIL: (&str, &str) = ("idle_session_timeout", "15s");
+
 /// A leadership, for as long as it is kept; dropped, its session ends and the next one leads.
 #[derive(Debug)]
 pub(super) struct Leadership {
@@ -62,7 +65,7 @@ async fn asked(
     let told = |error| open::from_sqlx(address, error);
     let mut session = match session {
         Some(session) => session,
-        None => open::connect(address, &address.options).await?,
+        None => open::connect(address, &address.options.clone().options([SILENT_UNTIL])).await?,
     };
     let leads: bool = sqlx::query_scalar(
         "SELECT pg_try_advisory_lock(hashtextextended('mfa-migrate leads in ' || current_schema(), 0))",

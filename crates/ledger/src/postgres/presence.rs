@@ -66,8 +66,9 @@ pub(super) async fn park_message(
              ON CONFLICT DO NOTHING",
     )
     .bind(queue)
-    .bind(id)
-    .bind(reason)
+    // A stranger's message may be called anything; a text of PostgreSQL holds no zero byte.
+    .bind(id.replace('\0', "\u{fffd}"))
+    .bind(reason.replace('\0', "\u{fffd}"))
     .execute(db)
     .await?;
     Ok(())
