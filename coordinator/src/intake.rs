@@ -12,6 +12,7 @@ use contract::{
 };
 use ledger::FiledRecord;
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 use telemetry::{Instrument, Processing, crash_point, ledger_operation};
 
@@ -118,7 +119,7 @@ impl Coordinator {
         id: &SnapshotId,
         page: Page,
     ) -> Result<Option<SnapshotManifest>, Error> {
-        self.ledger.begin_snapshot(id).await?;
+        self.begin(id).await?;
         if !page.records.is_empty() {
             ledger_operation("file_records", self.ledger.file_records(id, &page.records)).await?;
         }
@@ -142,6 +143,16 @@ impl Coordinator {
         }
         crash_point("intake.completed");
         Ok(self.ledger.snapshot(id).await?)
+    }
+
+    /// Begins the filing of a snapshot, once a process: what is on file of it is counted there.
+    async fn begin(&self, id: &SnapshotId) -> Result<(), ledger::Error> {
+        if self.begun.lock().unwrap_or_else(PoisonError::into_inner).contains(id) {
+            return Ok(());
+        }
+        self.ledger.begin_snapshot(id).await?;
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        Ok(())
     }
 
     /// Completes a snapshot; the page before its end may be being filed in these moments.

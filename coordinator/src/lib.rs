@@ -15,9 +15,10 @@ pub use error::Error;
 pub use release::Released;
 
 use broker::Queue;
-use contract::{FingerprintKey, Sealer};
+use contract::{FingerprintKey, Sealer, SnapshotId};
 use ledger::Ledger;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// A coordinator over one ledger. Clones are the same coordinator.
 #[derive(Clone)]
@@ -25,12 +26,14 @@ pub struct Coordinator {
     ledger: Arc<dyn Ledger>,
     sealer: Sealer,
     keys: FingerprintKey,
+    /// Snapshots whose filing this process has begun: a page more of them need not ask again.
+    begun: Arc<Mutex<BTreeSet<SnapshotId>>>,
 }
 
 impl Coordinator {
     /// A coordinator.
     pub fn new(ledger: Arc<dyn Ledger>, sealer: Sealer, keys: FingerprintKey) -> Self {
-        Self { ledger, sealer, keys }
+        Self { ledger, sealer, keys, begun: Arc::default() }
     }
 }
 
