@@ -10,6 +10,8 @@ use contract::{
     AppCodes, Match, Policy, Record, Reject, SealError, Sealed, SnapshotId, SnapshotManifest,
     SnapshotMessage, UserKey, context, serial_fingerprint,
 };
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use ledger::FiledRecord;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -17,7 +19,10 @@ use std::time::Duration;
 use telemetry::{Instrument, Processing, crash_point, ledger_operation};
 
 /// Messages filed at once.
-const PAGE: usize = 500;
+const PAGE: usize = 1_000;
+/// Pages filed at a time: while the database makes sure of the one, the next is opened. They are acked in the order in
+/// which they came, since all up to a message can be acked at once and others one by one.
+const PAGES: usize = 2;
 /// How long the end of a snapshot waits for records that are still on their way.
 const LATE: Duration = Duration::from_secs(5);
 /// How often it waits. Redelivery after a broken connection takes seconds; after that, records are missing.
@@ -58,35 +63,46 @@ impl Coordinator {
         queue: &dyn Queue,
         wanted: Option<&SnapshotId>,
     ) -> Result<Option<SnapshotManifest>, Error> {
-        // One page in hand, and the next one on its way.
-        queue.set_prefetch(2 * PAGE);
-        loop {
-            let deliveries = match queue.receive(PAGE).await {
-                Ok(deliveries) => deliveries,
-                Err(broker::Error::Closed) if wanted.is_none() => return Ok(None),
-                Err(broker::Error::Closed) => return Err(Error::Unfinished),
-                Err(error) => return Err(error.into()),
-            };
-            let headers = deliveries.iter().filter_map(|d| d.message()).map(|m| &m.headers);
-            let processing = Processing::begin(|| queue.place(), deliveries.len(), headers);
-            let done = self.file(queue, &deliveries, wanted).instrument(processing.span()).await;
-            let done = match done {
-                Ok(done) => done,
-                Err(error) => {
-                    processing.end(Some("unfiled"));
-                    return Err(error);
+        queue.set_prefetch(2 * PAGES * PAGE);
+        let mut filing = FuturesOrdered::new();
+        let mut is_open = true;
+        while is_open || !filing.is_empty() {
+            let filed = tokio::select! {
+                Some(filed) = filing.next(), if !filing.is_empty() => filed,
+                received = queue.receive(PAGE), if is_open && filing.len() < PAGES => {
+                    match received {
+                        Ok(deliveries) => filing.push_back(self.file_received(queue, deliveries, wanted)),
+                        Err(broker::Error::Closed) => is_open = false,
+                        Err(error) => return Err(error.into()),
+                    }
+                    continue;
                 }
             };
+            let (deliveries, done) = filed?;
             for delivery in deliveries {
                 if !delivery.ack() {
                     tracing::debug!("a page of the snapshot will come again, and change nothing");
                 }
             }
-            processing.end(None);
             if done.is_some() {
                 return Ok(done);
             }
         }
+        if wanted.is_none() { Ok(None) } else { Err(Error::Unfinished) }
+    }
+
+    /// Files a page, and answers it to be acked, with the manifest of the snapshot that is waited for, if it is complete now.
+    async fn file_received(
+        &self,
+        queue: &dyn Queue,
+        deliveries: Vec<Delivery>,
+        wanted: Option<&SnapshotId>,
+    ) -> Result<(Vec<Delivery>, Option<SnapshotManifest>), Error> {
+        let headers = deliveries.iter().filter_map(|d| d.message()).map(|m| &m.headers);
+        let processing = Processing::begin(|| queue.place(), deliveries.len(), headers);
+        let filed = self.file(queue, &deliveries, wanted).instrument(processing.span()).await;
+        processing.end(filed.is_err().then_some("unfiled"));
+        Ok((deliveries, filed?))
     }
 
     /// Files what was received together; the manifest of the snapshot that is waited for, if it is complete now.

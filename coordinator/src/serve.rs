@@ -16,8 +16,6 @@ use tokio::task::JoinSet;
 
 /// How often the ledger is asked for new runs.
 const LOOK: Duration = Duration::from_millis(250);
-/// Pages of snapshots filed at a time: while the database makes sure of the one, the next is opened.
-const FILERS: usize = 2;
 /// How often the time that a run takes is written down.
 const TIME: Duration = Duration::from_millis(500);
 /// How long to wait for what is away.
@@ -58,16 +56,15 @@ impl Coordinator {
         shutdown: Shutdown,
     ) -> Result<(), Error> {
         let mut filing = JoinSet::new();
-        for _ in 0..FILERS {
-            let (coordinator, snapshots) = (Arc::clone(&self), Arc::clone(&snapshots));
-            let shutdown = shutdown.clone();
-            filing.spawn(async move {
+        filing.spawn({
+            let (coordinator, shutdown) = (Arc::clone(&self), shutdown.clone());
+            async move {
                 tokio::select! {
                     () = shutdown.requested() => Ok(()),
                     filed = coordinator.file_snapshots(snapshots.as_ref()) => filed,
                 }
-            });
-        }
+            }
+        });
         let mut driven: BTreeSet<RunId> = BTreeSet::new();
         let mut drives: JoinSet<(RunId, Result<(), Error>)> = JoinSet::new();
         while !shutdown.is_requested() {

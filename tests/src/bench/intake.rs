@@ -1,5 +1,6 @@
-//! `intake`: the coordinator files a queue that is full, from its start until the snapshot is complete, against the slower
-//! of bare consuming and bare COPY of the same rows.
+//! `intake`: the coordinator files a queue that is full, from the first record on file until the snapshot is complete,
+//! against the slower of bare consuming and bare COPY of the same rows. Neither side's clock counts its connecting, and
+//! each begins when the servers have done with what went before.
 
 use crate::bare;
 use crate::figures::{Report, median};
@@ -27,17 +28,20 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Report> {
     for _ in 0..options.rounds(ROUNDS) {
         let rig = servers.rig(&tenant);
         rig.cost(LOOK, &args).await?;
+        servers.rest().await?;
         let drained = bare::drain(&rig.fleet.broker).await?;
         let messages = drained.shapes.len() as f64;
         rig.cost(LOOK, &args).await?;
         let mut ledger = rig.ledger().await?;
+        servers.rest().await?;
         let before = servers.cpu_ms()?;
-        let started = Instant::now();
         let coordinator = rig.fleet.coordinator();
+        let (begun, started) = (rig.first_filed(&mut ledger).await?, Instant::now());
         rig.until_filed(&mut ledger).await?;
-        let product = messages / started.elapsed().as_secs_f64();
+        let product = (messages - begun) / started.elapsed().as_secs_f64();
         let (cost, after) = (spent([&coordinator])?, servers.cpu_ms()?);
         drop(coordinator);
+        servers.rest().await?;
         let copied = bare::copy(&mut ledger).await?;
         ratios.push(product / drained.per_s.min(copied));
         rates.push(product);

@@ -15,6 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const NO_SUCH_TABLE: &str = "42P01";
 /// How often the ledger is asked for what gives no signal.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same, where a clock starts.
+const CLOSE_LOOK: Duration = Duration::from_millis(5);
+/// Servers rest when they use less than this share of a core for so long; it is waited for so often.
+const REST: Duration = Duration::from_millis(500);
+const IDLE_SHARE: f64 = 0.1;
+const MOMENTS_OF_REST: u32 = 120;
 
 /// A private broker and a private database server.
 pub(crate) struct Servers {
@@ -39,6 +45,21 @@ impl Servers {
             broker: process::tree_cpu_ms(self.broker.id())?,
             database: process::tree_cpu_ms(self.database.id())?,
         })
+    }
+
+    /// Waits until both servers have as good as nothing to do.
+    pub(crate) async fn rest(&self) -> anyhow::Result<()> {
+        let mut before = self.cpu_ms()?;
+        for _ in 0..MOMENTS_OF_REST {
+            tokio::time::sleep(REST).await;
+            let now = self.cpu_ms()?;
+            let spent = now.broker + now.database - before.broker - before.database;
+            if spent < REST.as_secs_f64() * 1_000.0 * IDLE_SHARE {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("the servers do not come to rest")
     }
 
     /// A virtual host and a database that nobody used, with nothing started yet.
@@ -96,6 +117,16 @@ impl Rig {
         least: i64,
         query: impl SqlSafeStr + Copy,
     ) -> anyhow::Result<()> {
+        self.until_at_least_every(ledger, LOOK, least, query).await
+    }
+
+    async fn until_at_least_every(
+        &self,
+        ledger: &mut PgConnection,
+        look: Duration,
+        least: i64,
+        query: impl SqlSafeStr + Copy,
+    ) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
             match sqlx::query_scalar::<_, i64>(query).fetch_one(&mut *ledger).await {
@@ -107,13 +138,22 @@ impl Rig {
             if started.elapsed() > PATIENCE {
                 bail!("not seen in {} s; the services said:\n{}", PATIENCE.as_secs(), self.fleet.said());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(look).await;
         }
+    }
+
+    /// Waits until a record is on file, and answers how many are.
+    pub(crate) async fn first_filed(&self, ledger: &mut PgConnection) -> anyhow::Result<f64> {
+        let found = "SELECT count(*) FROM (SELECT FROM record LIMIT 1) one";
+        self.until_at_least_every(ledger, CLOSE_LOOK, 1, found).await?;
+        let filed: i64 = sqlx::query_scalar("SELECT count(*) FROM record").fetch_one(ledger).await?;
+        Ok(filed as f64)
     }
 
     /// Waits until a snapshot is on file whole.
     pub(crate) async fn until_filed(&self, ledger: &mut PgConnection) -> anyhow::Result<()> {
-        self.until_at_least(ledger, 1, "SELECT count(*) FROM snapshot WHERE completed_at IS NOT NULL").await
+        let whole = "SELECT count(*) FROM snapshot WHERE completed_at IS NOT NULL";
+        self.until_at_least_every(ledger, CLOSE_LOOK, 1, whole).await
     }
 }
 
