@@ -248,7 +248,14 @@ async fn on(connection: &Arc<Connection>, spec: &QueueSpec, shared: &Arc<Shared>
         let closing = loop {
             tokio::select! {
                 next = consumer.next() => match next {
-                    Some(Ok(delivery)) => lay_ready(shared, &receipts, delivery),
+                    Some(Ok(delivery)) => {
+                        lay_ready(shared, &receipts, delivery);
+                        // What came with it is woken for once. The end, if there is one, is told again by the next call.
+                        while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
+                            lay_ready(shared, &receipts, delivery);
+                        }
+                        shared.came.notify_one();
+                    }
                     // Lost, or cancelled by the broker because the queue was deleted.
                     Some(Err(_)) | None => return Ended::Lost,
                 },
@@ -267,6 +274,7 @@ async fn on(connection: &Arc<Connection>, spec: &QueueSpec, shared: &Arc<Shared>
         while let Some(Some(Ok(delivery))) = consumer.next().now_or_never() {
             lay_ready(shared, &receipts, delivery);
         }
+        shared.came.notify_one();
         if closing {
             return Ended::Closed;
         }
@@ -281,10 +289,9 @@ async fn begin(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> lapin::Res
     channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
 }
 
-/// Puts a delivery where receivers find it.
+/// Puts a delivery where receivers find it; they are woken by who calls this.
 fn lay_ready(shared: &Shared, receipts: &Receipts, delivery: lapin::message::Delivery) {
     receipts.came(delivery.delivery_tag);
     let message = wire::message(&delivery.properties, delivery.data);
     shared.ready().deliveries.push_back((delivery.delivery_tag, message));
-    shared.came.notify_one();
 }
