@@ -72,7 +72,10 @@ impl Worker {
         let hands = match (found.spec.kind, &self.hands) {
             (RunKind::Rehearse | RunKind::Verify, hands) => Hands::Rehearse(hands.reader().clone()),
             (RunKind::Migrate | RunKind::Rollback, Hands::Migrate(writer)) => Hands::Migrate(writer.clone()),
-            (RunKind::Migrate | RunKind::Rollback, Hands::Rehearse(_)) => return Ok(None),
+            // A survey has no orders.
+            (RunKind::Migrate | RunKind::Rollback, Hands::Rehearse(_)) | (RunKind::Survey, _) => {
+                return Ok(None);
+            }
         };
         let policy = serde_json::from_str(&found.spec.policy).map_err(|_| Error::Policy(run))?;
         let proven = self.ledger.proven(run).await?;

@@ -81,7 +81,10 @@ impl Opened {
             | EntryState::Parked
             | EntryState::Reverted
             | EntryState::Conflict
-            | EntryState::Planned => Outcome::Unchanged,
+            | EntryState::Planned
+            | EntryState::Confirmed
+            | EntryState::Missing
+            | EntryState::ChangedSince => Outcome::Unchanged,
         })
     }
 }

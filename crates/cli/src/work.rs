@@ -187,7 +187,9 @@ impl Engine {
 fn hands(kind: RunKind, graph: graph::Config, pace: &Pace) -> anyhow::Result<Hands> {
     Ok(match kind {
         RunKind::Migrate | RunKind::Rollback => Hands::Migrate(graph::Writer::new(graph, pace.clone())?),
-        RunKind::Rehearse | RunKind::Verify => Hands::Rehearse(graph::Reader::new(graph, pace.clone())?),
+        RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+            Hands::Rehearse(graph::Reader::new(graph, pace.clone())?)
+        }
     })
 }
 

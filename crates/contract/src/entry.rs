@@ -62,6 +62,12 @@ words! {
         Conflict "conflict",
         /// Settled, in a rehearsal: the plan has changes and none was written.
         Planned "planned",
+        /// Settled, in a verification: all that we wrote is there.
+        Confirmed "confirmed",
+        /// Settled, in a verification: something that we wrote is not there, and neither is anything else.
+        Missing "missing",
+        /// Settled, in a verification: somebody changed something since.
+        ChangedSince "changed-since",
     }
 }
 
@@ -77,7 +83,10 @@ impl EntryState {
             | Self::Parked
             | Self::Reverted
             | Self::Conflict
-            | Self::Planned => true,
+            | Self::Planned
+            | Self::Confirmed
+            | Self::Missing
+            | Self::ChangedSince => true,
         }
     }
 }
@@ -112,6 +121,8 @@ words! {
         Verify "verify",
         /// Takes back.
         Rollback "rollback",
+        /// Reads the directory and matches, to select the users of a batch; looks at nobody's methods.
+        Survey "survey",
     }
 }
 

@@ -3,6 +3,7 @@
 //! Plain values and their versioned shapes; no I/O, no clock, no decision. Everything here that is stored or
 //! sent has a golden sample under `golden/`, and a change of shape is a new version, never an edit of an old one.
 
+mod batch;
 mod code;
 pub mod context;
 mod disposition;
@@ -20,6 +21,7 @@ mod slot;
 mod snapshot;
 mod snapshot_message;
 
+pub use batch::{BatchSettings, Cohort, Selector};
 pub use code::{Code, CodeKind, Subject};
 pub use disposition::Disposition;
 pub use entry::{EntryState, IntentOutcome, Outcome, RunKind, RunState};

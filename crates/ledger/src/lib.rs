@@ -18,9 +18,10 @@ pub use conformance::conformance;
 pub use error::Error;
 pub use postgres::PgLedger;
 pub use rows::{
-    Candidate, Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, End, FiledRecord, Finish, Intent,
-    InventoryRow, Lead, MatchCounts, NewIntent, OpenedRun, ParkedMessage, PreImage, Presence, Release,
-    ResultRow, Run, RunSpec, RunTotals, Seen, ServiceKind, SlotOutcome, SnapshotFiling, UserHistory,
+    Batch, Candidate, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, End, Event,
+    FiledRecord, Finish, Intent, InventoryRow, Lead, MatchCounts, Member, NewBatch, NewIntent, OpenedRun,
+    ParkedMessage, PreImage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, ServiceKind,
+    SlotOutcome, SnapshotFiling, StepCounts, UserHistory,
 };
 pub use sqlite::SqliteLedger;
 
@@ -108,6 +109,99 @@ pub trait Ledger: Send + Sync + 'static {
     /// Lets a halted run go on; what was released and not claimed is released again. One that is not halted is left as it
     /// is.
     async fn resume_run(&self, id: RunId) -> Result<(), Error>;
+
+    /// The runs of a batch, newest first.
+    async fn runs_of(&self, batch: &str) -> Result<Vec<Run>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "runs_of" })
+    }
+
+    /// Assigns the entries of a run to the steps of its canary: `sizes` are users added up (`[10, 110, …]`), counted in
+    /// the order of the ordinals over those that matching did not leave out. What is beyond the last is in the last step.
+    /// A run whose steps are assigned is left as it is.
+    async fn assign_steps(&self, run: RunId, sizes: &[u64]) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "assign_steps" })
+    }
+
+    /// Lets a step be released, and all before it; never goes back.
+    async fn open_step(&self, run: RunId, step: u32) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "open_step" })
+    }
+
+    /// How a step stands.
+    async fn step_counts(&self, run: RunId, step: u32) -> Result<StepCounts, Error> {
+        Err(Error::Row { operation: "not built yet", column: "step_counts" })
+    }
+
+    /// Tells why nothing of a run is released (`None`: something is).
+    async fn tell_waits(&self, run: RunId, reason: Option<&str>) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "tell_waits" })
+    }
+
+    /// What workers must know of all runs that are not over.
+    async fn controls(&self) -> Result<Vec<Control>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "controls" })
+    }
+
+    /// Freezes the entries of a verification or a rollback, and opens the run: every user of the batch that a migration
+    /// has an entry of (the newest that found an Entra user, or else the newest). Those of whom a pre-image stands, or an
+    /// intent has no outcome, wait for a worker; the others are settled `unchanged`. Calling it again changes nothing. A
+    /// user who is not in the run's own snapshot any more has a negative ordinal and an empty record.
+    async fn freeze_touched(&self, run: RunId) -> Result<MatchCounts, Error> {
+        Err(Error::Row { operation: "not built yet", column: "freeze_touched" })
+    }
+
+    /// Forgets what was last applied to the Entra users of these entries, so that rule U5 asks for them again.
+    async fn forget_applied(&self, run: RunId, ordinals: &[i64]) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "forget_applied" })
+    }
+
+    // Batches.
+
+    /// Begins to make a batch (`Error::BatchExists` where the name is taken by one that is frozen; one that was left
+    /// half-made is begun anew).
+    async fn create_batch(&self, batch: &NewBatch) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "create_batch" })
+    }
+
+    /// Adds users to a batch that is not frozen; one who is there already is left.
+    async fn add_members(&self, batch: &str, members: &[Member]) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "add_members" })
+    }
+
+    /// Fixes the users of a batch.
+    async fn freeze_batch(&self, batch: &str) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "freeze_batch" })
+    }
+
+    /// One batch.
+    async fn batch(&self, name: &str) -> Result<Option<Batch>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "batch" })
+    }
+
+    /// All batches, by name.
+    async fn batches(&self) -> Result<Vec<Batch>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "batches" })
+    }
+
+    /// The frozen batches that share users with this one, by name, with how many.
+    async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "overlaps" })
+    }
+
+    /// Changes the settings of a batch (`contract::BatchSettings` as JSON).
+    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "set_batch" })
+    }
+
+    /// Files something that was done or decided.
+    async fn record_event(&self, event: &Event) -> Result<(), Error> {
+        Err(Error::Row { operation: "not built yet", column: "record_event" })
+    }
+
+    /// What was done and decided of a batch (`None`: of all), newest first, at most `limit`.
+    async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error> {
+        Err(Error::Row { operation: "not built yet", column: "events" })
+    }
 
     // Who is at work.
 

@@ -71,6 +71,94 @@ pub struct Run {
     pub totals: RunTotals,
     /// Why it cannot go on without a person; absent while it can.
     pub halted: Option<String>,
+    /// The step of the batch's canary that may be released, from 0; everything before it may, too.
+    pub step: u32,
+    /// Users of the canary's steps, added up (`[10, 110, …]`); empty until the steps are assigned.
+    pub steps: Vec<u64>,
+    /// Why nothing is released now although nobody halted it; absent while something is.
+    pub waits_for: Option<String>,
+}
+
+/// What a worker must know at once of a run that is not over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Control {
+    /// The run.
+    pub run: RunId,
+    /// Nothing new may be written.
+    pub halted: bool,
+    /// Writes a second that its batch may have; absent: no limit.
+    pub max_rate: Option<u32>,
+}
+
+/// A batch that is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBatch {
+    /// Its name; `all` is everybody's and cannot be made.
+    pub name: String,
+    /// The snapshot that its users were selected from.
+    pub snapshot: SnapshotId,
+    /// `contract::Selector` as JSON.
+    pub selector: String,
+    /// `contract::BatchSettings` as JSON.
+    pub settings: String,
+    /// Who made it: user and host.
+    pub by: String,
+}
+
+/// A batch on file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// What it was made as; the settings may have been changed since.
+    pub made: NewBatch,
+    /// When, in milliseconds since 1970 UTC.
+    pub made_at_ms: i64,
+    /// Its users are fixed; before that, it can only be dropped.
+    pub frozen: bool,
+    /// How many users it holds.
+    pub users: u64,
+    /// Those of them that matched no Entra user when it was made.
+    pub unmatched: u64,
+}
+
+/// A user of a batch, fixed when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The ledger's name for the user of the source; a later snapshot is told by it.
+    pub user: UserKey,
+    /// Matched one Entra user when the batch was made.
+    pub matched: bool,
+}
+
+/// How a step of a run stands, from the rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepCounts {
+    /// Entries of the step, those left out by matching not counted.
+    pub users: u64,
+    /// Of them, settled.
+    pub settled: u64,
+    /// Of those settled, the ones that a worker looked at: unchanged by rule U5 is not among them.
+    pub processed: u64,
+    /// Of those processed, parked or in conflict.
+    pub failed: u64,
+    /// When the last of them was settled, in milliseconds since 1970 UTC; absent while none is.
+    pub last_settled_at_ms: Option<i64>,
+}
+
+/// Something that somebody did or decided: who, when, why. Append-only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When, in milliseconds since 1970 UTC; ignored when it is filed.
+    pub at_ms: i64,
+    /// User and host, or `coordinator`.
+    pub by: String,
+    /// The batch.
+    pub batch: String,
+    /// The run; absent where it is about the batch.
+    pub run: Option<RunId>,
+    /// One word: `created`, `paused`, `resumed`, `aborted`, `set`, `step`, `judged`, `opened`, `done`, …
+    pub what: String,
+    /// In words that name nobody.
+    pub why: String,
 }
 
 /// Totals of a run over all processes that worked on it.

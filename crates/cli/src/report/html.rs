@@ -173,6 +173,9 @@ fn meaning(state: EntryState) -> &'static str {
         EntryState::Reverted => "taken back",
         EntryState::Conflict => "somebody changed it since; left alone",
         EntryState::Planned => "rehearsed: the plan has changes, none was written",
+        EntryState::Confirmed => "all that we wrote is there",
+        EntryState::Missing => "something that we wrote is not there; verify --repair writes it again",
+        EntryState::ChangedSince => "somebody changed something that we wrote",
     }
 }
 

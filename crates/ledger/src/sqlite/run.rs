@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 pub(super) fn writes(kind: RunKind) -> bool {
     match kind {
         RunKind::Migrate | RunKind::Rollback => true,
-        RunKind::Rehearse | RunKind::Verify => false,
+        RunKind::Rehearse | RunKind::Verify | RunKind::Survey => false,
     }
 }
 
@@ -43,6 +43,9 @@ fn decode(row: &SqliteRow) -> Result<Run, Fault> {
             seconds: row.value("seconds")?,
         },
         halted: row.value("halted")?,
+        step: 0,
+        steps: Vec::new(),
+        waits_for: None,
     })
 }
 
