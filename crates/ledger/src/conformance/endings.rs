@@ -1,8 +1,8 @@
 //! The ends of claims: settled stays settled, and a stale epoch touches nothing at all.
 
 use super::fixture::{World, entra, intent, print, sealed, settle, snooze};
-use crate::{End, Error, Ledger};
-use contract::{EntryState, IntentOutcome, Outcome, RunKind};
+use crate::{Claim, End, Error, Finish, Ledger};
+use contract::{EntryState, IntentOutcome, Outcome, RunId, RunKind};
 use std::time::Duration;
 
 pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
@@ -10,6 +10,8 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     a_stale_epoch_touches_nothing(World::of(fresh().await, 1).await).await;
     what_was_written_is_remembered(World::of(fresh().await, 1).await).await;
     a_settled_state_is_asked_for(World::of(fresh().await, 1).await).await;
+    a_late_end_leaves_the_next_holder_alone(World::of(fresh().await, 2).await).await;
+    a_late_rollback_leaves_the_next_holder_alone(World::of(fresh().await, 1).await).await;
     many_end_at_once(World::of(fresh().await, 1200).await).await;
 }
 
@@ -100,6 +102,80 @@ async fn what_was_written_is_remembered<L: Ledger>(world: World<L>) {
     let third = world.run(RunKind::Migrate, "north").await;
     let claim = world.claim_one(third, 1).await;
     assert_eq!(claim.ours, [("mobile".to_owned(), Some(sealed("one")))], "what never left changes nothing");
+}
+
+/// The spec of the run that supersedes another one.
+fn next<L: Ledger>(world: &World<L>) -> crate::RunSpec {
+    crate::RunSpec { policy_hash: "another".into(), ..world.spec(RunKind::Migrate, "north") }
+}
+
+/// The end of a claim that wrote a secret of its own.
+fn with_secret(claim: &Claim, outcome: IntentOutcome, word: &str) -> Finish {
+    let mut end = settle(claim, EntryState::Applied, &[("mobile", outcome)]);
+    if let End::Settle { secrets, applied, .. } = &mut end.end {
+        secrets.push((print("secret", claim.ordinal), sealed(word)));
+        *applied = Some(print(word, claim.ordinal));
+    }
+    end
+}
+
+/// What became of a user's intents, by run.
+async fn outcomes<L: Ledger>(world: &World<L>, claim: &Claim) -> Vec<(RunId, Option<IntentOutcome>)> {
+    let history = world.ledger.user_history(claim.user_key).await.unwrap();
+    history.intents.iter().map(|(_, intent)| (intent.run, intent.outcome)).collect()
+}
+
+/// Its lease was over when its run was superseded, so the user was free, and somebody else's since.
+async fn a_late_end_leaves_the_next_holder_alone<L: Ledger>(world: World<L>) {
+    let first = world.run(RunKind::Migrate, "north").await;
+    let late = world.claim_briefly(first, 1).await;
+    let in_time = world.claim_one(first, 2).await;
+    let intents = [&late, &in_time].map(|claim| intent(claim, "mobile", None, Some("first")));
+    world.ledger.file_intents(first, &intents).await.unwrap();
+    let second = world.run_of(&next(&world)).await;
+    let claim = world.claim_one(second, 1).await;
+    assert!(world.claim(second, &[2]).await.is_empty(), "its lease still runs");
+    world.ledger.file_intents(second, &[intent(&claim, "mobile", None, Some("second"))]).await.unwrap();
+    let told = world.ledger.finish(second, &[with_secret(&claim, IntentOutcome::Applied, "second")]).await;
+    assert_eq!(told.unwrap(), [1]);
+    let known = outcomes(&world, &late).await;
+    // Both at once: what is true of the one says nothing about the other.
+    let ends = [&late, &in_time].map(|claim| with_secret(claim, IntentOutcome::Refused, "first"));
+    assert_eq!(world.ledger.finish(first, &ends).await.unwrap(), [1, 2], "their own entries they end");
+    assert_eq!(outcomes(&world, &late).await, known);
+    let applied = world.ledger.applied_fingerprint(&late.user).await.unwrap();
+    assert_eq!(applied, Some(print("second", 1)), "what the holder wrote stands");
+    let applied = world.ledger.applied_fingerprint(&in_time.user).await.unwrap();
+    assert_eq!(applied, Some(print("first", 2)), "who held its user to the end is believed");
+    world.ledger.release(second, 0, None, Duration::ZERO).await.unwrap();
+    let free = world.claim_one(second, 2).await;
+    assert_eq!(free.secrets, [(print("secret", 2), sealed("first"))]);
+    world.ledger.finish(second, &[settle(&free, EntryState::Applied, &[])]).await.unwrap();
+    world.ledger.set_run_state(second, contract::RunState::Done).await.unwrap();
+    let third = world.run(RunKind::Migrate, "north").await;
+    let claim = world.claim_one(third, 1).await;
+    assert_eq!(claim.secrets, [(print("secret", 1), sealed("second"))]);
+    assert_eq!(claim.ours, [("mobile".to_owned(), Some(sealed("second")))]);
+}
+
+async fn a_late_rollback_leaves_the_next_holder_alone<L: Ledger>(world: World<L>) {
+    let first = world.run(RunKind::Migrate, "north").await;
+    let claim = world.claim_one(first, 1).await;
+    world.ledger.file_intents(first, &[intent(&claim, "mobile", Some("before"), Some("one"))]).await.unwrap();
+    let end = settle(&claim, EntryState::Applied, &[("mobile", IntentOutcome::Applied)]);
+    world.ledger.finish(first, &[end]).await.unwrap();
+    world.ledger.set_run_state(first, contract::RunState::Done).await.unwrap();
+    let back = world.run(RunKind::Rollback, "north").await;
+    let late = world.claim_briefly(back, 1).await;
+    let second = world.run_of(&next(&world)).await;
+    let held = world.claim_one(second, 1).await;
+    assert_eq!(held.pre_images.len(), 1);
+    let end = settle(&late, EntryState::Reverted, &[("mobile", IntentOutcome::Applied)]);
+    assert_eq!(world.ledger.finish(back, &[end]).await.unwrap(), [1]);
+    world.ledger.finish(second, &[snooze(&held, Duration::ZERO, false)]).await.unwrap();
+    let held = world.claim_one(second, 1).await;
+    assert_eq!(held.pre_images.len(), 1, "the value before still stands for the one who writes now");
+    assert_eq!(held.ours, [("mobile".to_owned(), Some(sealed("one")))]);
 }
 
 async fn a_settled_state_is_asked_for<L: Ledger>(world: World<L>) {

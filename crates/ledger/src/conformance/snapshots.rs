@@ -1,12 +1,15 @@
 //! Snapshots: filed twice is filed once, and complete means counted.
 
-use super::fixture::{manifest, record, reject, sealed};
-use crate::{Error, Ledger};
-use contract::{Reject, RejectCode, SnapshotId, SnapshotManifest};
+use super::fixture::{LONG, manifest, print, record, reject, sealed, user};
+use crate::{Claim, Error, FiledRecord, Ledger, RunSpec};
+use contract::{Match, Reject, RejectCode, RunKind, SnapshotId, SnapshotManifest};
 use std::sync::Arc;
 
 pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     a_page_filed_twice_is_filed_once(fresh().await).await;
+    half_a_page_is_filed_to_its_end(fresh().await).await;
+    an_ordinal_twice_in_a_page_is_filed_once(fresh().await).await;
+    a_page_is_filed_by_many_at_once(fresh().await).await;
     complete_is_refused_while_counts_differ(fresh().await).await;
     damaged_records_count_as_rejected(fresh().await).await;
     the_latest_snapshot_was_completed_last(fresh().await).await;
@@ -30,6 +33,87 @@ async fn a_page_filed_twice_is_filed_once<L: Ledger>(ledger: L) {
     ledger.file_records(&id, &[record(5)]).await.unwrap();
     assert_eq!(ledger.begin_snapshot(&id).await.unwrap().filed, 2, "a complete snapshot does not grow");
     assert_eq!(ledger.snapshot(&id).await.unwrap(), Some(manifest(&id, 2, 2)));
+}
+
+/// A record with serials of its own.
+fn with_serials(ordinal: i64, serials: &[i64]) -> FiledRecord {
+    FiledRecord {
+        serials: serials.iter().map(|serial| print("serial", *serial)).collect(),
+        ..record(ordinal)
+    }
+}
+
+/// The claim of every user of a snapshot that is filed, which shows its records as they are on file.
+async fn claimed<L: Ledger>(ledger: L, id: &SnapshotId, count: u64) -> Vec<Claim> {
+    assert_eq!(ledger.snapshot_filing(id).await.unwrap().unwrap().filed, count);
+    ledger.complete_snapshot(&manifest(id, count, 0)).await.unwrap();
+    let spec = RunSpec {
+        kind: RunKind::Rehearse,
+        batch: "north".into(),
+        snapshot: id.clone(),
+        policy: "{}".into(),
+        policy_hash: "hash".into(),
+        plan_hash: None,
+        include_unchanged: false,
+    };
+    let run = ledger.open_run(&spec).await.unwrap().run.id;
+    let ordinals: Vec<i64> = (1..=i64::try_from(count).unwrap()).collect();
+    let users: Vec<_> = ordinals.iter().copied().map(user).collect();
+    ledger.file_directory_page(run, &users, None).await.unwrap();
+    ledger.match_users(run, &[Match::Upn], false).await.unwrap();
+    let claims = ledger.claim(run, &ordinals, "worker", LONG).await.unwrap();
+    assert_eq!(claims.len(), ordinals.len());
+    claims
+}
+
+/// A crash between two transactions, or another page size: some rows of a page are there, and others are not.
+async fn half_a_page_is_filed_to_its_end<L: Ledger>(ledger: L) {
+    let id = SnapshotId("1".repeat(64));
+    ledger.begin_snapshot(&id).await.unwrap();
+    ledger.file_records(&id, &[with_serials(2, &[20, 21]), with_serials(4, &[])]).await.unwrap();
+    let whole = [
+        with_serials(1, &[10]),
+        FiledRecord { sealed: sealed("another envelope"), ..with_serials(2, &[20, 21]) },
+        with_serials(3, &[20]),
+        with_serials(4, &[]),
+        with_serials(5, &[50]),
+    ];
+    ledger.file_records(&id, &whole).await.unwrap();
+    ledger.file_records(&id, &[]).await.unwrap();
+    let claims = claimed(ledger, &id, 5).await;
+    assert_eq!(claims[1].record, sealed("record 2"), "what is on file is left");
+    let contested: Vec<_> = claims.iter().map(|claim| claim.contested.clone()).collect();
+    let both = vec![print("serial", 20)];
+    assert_eq!(contested, [vec![], both.clone(), both, vec![], vec![]], "serials came with their records");
+}
+
+async fn an_ordinal_twice_in_a_page_is_filed_once<L: Ledger>(ledger: L) {
+    let id = SnapshotId("2".repeat(64));
+    ledger.begin_snapshot(&id).await.unwrap();
+    // The same copy, and the same serial twice in one record.
+    let page = [with_serials(1, &[10, 10]), with_serials(2, &[20]), with_serials(1, &[10, 10])];
+    for _ in 0..2 {
+        ledger.file_records(&id, &page).await.unwrap();
+    }
+    let claims = claimed(ledger, &id, 2).await;
+    assert!(claims.iter().all(|claim| claim.contested.is_empty()), "nobody contests a serial with itself");
+}
+
+async fn a_page_is_filed_by_many_at_once<L: Ledger>(ledger: L) {
+    let (ledger, id) = (Arc::new(ledger), SnapshotId("3".repeat(64)));
+    ledger.begin_snapshot(&id).await.unwrap();
+    let filing: Vec<_> = (0..6)
+        .map(|n| {
+            let (ledger, id) = (Arc::clone(&ledger), id.clone());
+            // Each has most of its records in common with the next one.
+            let page: Vec<_> = (n * 10 + 1..=n * 10 + 50).map(record).collect();
+            tokio::spawn(async move { ledger.file_records(&id, &page).await.unwrap() })
+        })
+        .collect();
+    for filed in filing {
+        filed.await.unwrap();
+    }
+    assert_eq!(ledger.snapshot_filing(&id).await.unwrap().unwrap().filed, 100);
 }
 
 async fn complete_is_refused_while_counts_differ<L: Ledger>(ledger: L) {

@@ -3,10 +3,14 @@
 //! Every change runs in a task of its own, so that a caller who drops the future (a `select!`, a timeout) cannot leave a
 //! transaction open: sqlx 0.9.0 would hand the connection on with it. A change either is one statement that commits by
 //! itself, or stands between BEGIN and COMMIT; a leader's always does, behind a look at its term.
+//!
+//! Nothing here waits without a limit of our own. The server's limits are the shorter ones, and tell what was wrong; ours
+//! is met by a line that has gone silent, and answers what an unreachable server answers: try again.
 
 use super::fault::{Fault, Kind};
+use super::line::Line;
 use crate::Error;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -19,6 +23,15 @@ pub(super) const CONNECTIONS: u32 = 8;
 
 /// How often transactions that collided are repeated before it is told.
 const COLLISIONS: u32 = 6;
+
+/// How long steps that only read may take; the server ends a statement of theirs after 60 s.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long sets of users, or the tidying of tables, may take; the server ends such a statement after an hour.
+const TIDY_TIMEOUT: Duration = Duration::from_secs(3900);
+
+/// How long the connections may take to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What stands around a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +59,17 @@ impl Shape {
                 "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '3s'; \
                  SET LOCAL idle_in_transaction_session_timeout = '2s'"
             }
+        }
+    }
+
+    /// How long all of it may take before the line counts as silent. A worker's claims, intents and ends are single
+    /// statements of milliseconds, whose locks are waited for for 10 s: they get the least that is surely too long.
+    fn limit(self) -> Duration {
+        match self {
+            Self::Lazy => Duration::from_secs(10),
+            Self::Statement => Duration::from_secs(30),
+            Self::Together => Duration::from_secs(75),
+            Self::Sets => TIDY_TIMEOUT,
         }
     }
 }
@@ -110,40 +134,56 @@ impl Connections {
         }
     }
 
+    /// A connection that was idle when the server went away tells so only now, when nothing has been done: the next one
+    /// is taken.
     async fn attempt<A, T, F>(&self, shape: Shape, given: &A, steps: &F) -> Result<T, Fault>
     where
         F: for<'c> Fn(&'c mut PgConnection, &'c A) -> Steps<'c, T>,
     {
-        if shape == Shape::Statement && self.term.is_none() {
-            let mut connection = self.pool.acquire().await?;
-            return steps(&mut connection, given).await;
-        }
-        let mut transaction = self.begun(shape).await?;
-        if let Some(term) = self.term {
-            let leads = sqlx::query("SELECT 1 FROM leadership WHERE term = $1 FOR SHARE")
-                .bind(term)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            if leads.is_none() {
-                transaction.rollback().await?;
-                return Err(Fault::Deposed);
+        let mut left = CONNECTIONS;
+        loop {
+            let mut line = Line::of(&self.pool).await?;
+            let changing = self.change(&mut line, shape, given, steps);
+            let Ok(changed) = tokio::time::timeout(shape.limit(), changing).await else {
+                return Err(line.cut());
+            };
+            match changed {
+                Ok(outcome) => return outcome,
+                Err(NotBegun(error)) if is_stale(&error) && left > 0 => left -= 1,
+                Err(NotBegun(error)) => return Err(error.into()),
             }
         }
-        let value = steps(&mut transaction, given).await?;
-        transaction.commit().await?;
-        Ok(value)
     }
 
-    /// A connection that was idle when the server went away tells so only now, when nothing has been done: the next one
-    /// is taken.
-    async fn begun(&self, shape: Shape) -> Result<Transaction<'static, Postgres>, Fault> {
-        for _ in 0..CONNECTIONS {
-            match self.pool.begin_with(shape.begin()).await {
-                Err(error) if is_stale(&error) => {}
-                begun => return Ok(begun?),
-            }
+    async fn change<A, T, F>(
+        &self,
+        line: &mut PgConnection,
+        shape: Shape,
+        given: &A,
+        steps: &F,
+    ) -> Result<Result<T, Fault>, NotBegun>
+    where
+        F: for<'c> Fn(&'c mut PgConnection, &'c A) -> Steps<'c, T>,
+    {
+        if shape == Shape::Statement && self.term.is_none() {
+            return Ok(steps(line, given).await);
         }
-        Ok(self.pool.begin_with(shape.begin()).await?)
+        let mut transaction = line.begin_with(shape.begin()).await.map_err(NotBegun)?;
+        let stepped = async {
+            if let Some(term) = self.term {
+                let leads = sqlx::query("SELECT 1 FROM leadership WHERE term = $1 FOR SHARE")
+                    .bind(term)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                if leads.is_none() {
+                    return Err(Fault::Deposed);
+                }
+            }
+            let value = steps(&mut transaction, given).await?;
+            transaction.commit().await?;
+            Ok(value)
+        };
+        Ok(stepped.await)
     }
 
     /// Runs steps that only read; on another connection if the first one is gone. Several statements may see different
@@ -154,9 +194,9 @@ impl Connections {
     {
         let mut left = CONNECTIONS;
         loop {
-            let outcome = match self.pool.acquire().await {
-                Ok(mut connection) => steps(&mut connection, &given).await,
-                Err(error) => return Err(Fault::Sql(error).named(operation)),
+            let mut line = Line::of(&self.pool).await.map_err(|error| Fault::Sql(error).named(operation))?;
+            let Ok(outcome) = tokio::time::timeout(READ_TIMEOUT, steps(&mut line, &given)).await else {
+                return Err(line.cut().named(operation));
             };
             match outcome {
                 Err(Fault::Sql(error)) if is_stale(&error) && left > 0 => left -= 1,
@@ -170,14 +210,20 @@ impl Connections {
     pub(super) async fn tidy(&self, statement: &'static str) {
         let connections = self.clone();
         let task = tokio::spawn(async move {
-            let mut connection = connections.pool.acquire().await?;
-            sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *connection).await?;
-            let tidied = sqlx::raw_sql(statement).execute(&mut *connection).await.map(|_| ());
-            sqlx::raw_sql("RESET statement_timeout").execute(&mut *connection).await?;
-            tidied
+            let mut line = Line::of(&connections.pool).await?;
+            let tidying = async {
+                sqlx::raw_sql("SET statement_timeout = '1h'").execute(&mut *line).await?;
+                let tidied = sqlx::raw_sql(statement).execute(&mut *line).await.map(|_| ());
+                sqlx::raw_sql("RESET statement_timeout").execute(&mut *line).await?;
+                tidied
+            };
+            match tokio::time::timeout(TIDY_TIMEOUT, tidying).await {
+                Ok(tidied) => Ok(tidied?),
+                Err(_) => Err(line.cut()),
+            }
         });
-        if let Ok(Err(error)) = task.await {
-            tracing::debug!(%error, "tables are tidied up later");
+        if let Ok(Err(fault)) = task.await {
+            tracing::debug!(error = %fault.named("tidying up tables"), "tables are tidied up later");
         }
     }
 
@@ -187,11 +233,14 @@ impl Connections {
         tokio::spawn(async move { connections.tidy(statement).await });
     }
 
-    /// Closes all connections when they are idle.
+    /// Closes all connections when they are idle; what hangs ends with the process.
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, self.pool.close()).await);
     }
 }
+
+/// The transaction was not begun, and nothing was done.
+struct NotBegun(sqlx::Error);
 
 /// Whether a connection of the pool turned out to be gone, as opposed to a server that lets nobody in.
 fn is_stale(error: &sqlx::Error) -> bool {

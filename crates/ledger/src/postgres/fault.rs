@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Sql(sqlx::Error),
     /// A column holds what this build does not know.
     Column(&'static str),
+    /// No answer within our own limit: whether it was done is not known.
+    Silent,
     /// Our term is over: another process leads.
     Deposed,
     /// Ours already.
@@ -109,7 +111,7 @@ impl Fault {
     pub(super) fn kind(&self) -> Option<Kind> {
         match self {
             Self::Sql(error) => Some(Kind::of(error)),
-            Self::Column(_) | Self::Deposed | Self::Ours(_) => None,
+            Self::Silent | Self::Column(_) | Self::Deposed | Self::Ours(_) => None,
         }
     }
 
@@ -125,9 +127,15 @@ impl Fault {
                 Kind::ReadOnly => Error::ReadOnly { operation, source: Some(source) },
                 Kind::Other => Error::Query { operation, source },
             },
+            Self::Silent => Error::Unavailable { operation, source: silent() },
             Self::Column(column) => Error::Row { operation, column },
             Self::Deposed => Error::Deposed { operation },
             Self::Ours(error) => error,
         }
     }
+}
+
+/// What a server that does not answer is told by.
+pub(super) fn silent() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }

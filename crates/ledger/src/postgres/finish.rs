@@ -13,7 +13,8 @@ use sqlx::PgConnection;
 /// the claims that still hold, locked in the order that all use;
 /// outcomes, to this run's intent and to those of other runs that still have none: we alone hold the user, so what was
 /// seen answers for them too. `not-sent` speaks of our own request, and answers for another run's only where we filed
-/// none. A run that only reads holds nobody, and what it saw may be older than what a writer knows by now;
+/// none. A run that only reads holds nobody, nor does a claim whose user was given to another run after its lease: what
+/// they saw may be older than what the holder knows by now, and touches their own entry alone;
 /// the pre-images that a rollback settles: of the slots that it restored, and of users that are as they were before;
 /// the entries; what was last applied, kept or cleared; and the secrets.
 const FINISH: &str = "
@@ -25,7 +26,7 @@ const FINISH: &str = "
         SELECT e.ordinal, e.epoch, e.entra, e.writing AND e.holds AS writing FROM entry e
          WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'claimed' ORDER BY e.entra FOR NO KEY UPDATE OF e),
     held AS MATERIALIZED (
-        SELECT a.*, l.writing, run.kind = 'rollback' AS rollback
+        SELECT a.*, l.writing, l.writing AND run.kind = 'rollback' AS rollback
           FROM asked a JOIN locked l ON l.ordinal = a.ordinal AND l.epoch = a.epoch AND l.entra = a.entra
           JOIN run ON run.no = $1),
     seen AS MATERIALIZED (

@@ -4,6 +4,7 @@
 //! term does: who leads next counts it up, and from then on no change of the one before finds its row.
 
 use super::address::Address;
+use super::fault::silent;
 use super::open;
 use crate::Error;
 use contract::Disposition;
@@ -16,6 +17,9 @@ use tokio::task::JoinHandle;
 /// just gone may not have been noticed by the server.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 const ASK_FIRST: Duration = Duration::from_millis(20);
+
+/// How long asking may take, a new session and the wait for the changes of the leader before included.
+const ASK_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// How often the leader looks whether its session is still there, and how long that may take.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +47,9 @@ pub(super) async fn take(address: &Address, name: &str) -> Result<Leadership, Er
     let mut wait = ASK_FIRST;
     let mut session = None;
     loop {
-        match asked(address, session.take(), name).await {
+        let asking = tokio::time::timeout(ASK_TIMEOUT, asked(address, session.take(), name));
+        let answer = asking.await.unwrap_or_else(|_| Err(open::from_sqlx(address, silent())));
+        match answer {
             Ok((connection, Some(term))) => return Ok(watched(connection, term)),
             Ok((connection, None)) => session = Some(connection),
             Err(error) if error.disposition() == Disposition::Retry => {

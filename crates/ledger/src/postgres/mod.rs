@@ -13,6 +13,7 @@ mod fault;
 mod finish;
 mod known;
 mod leadership;
+mod line;
 mod look;
 mod matching;
 mod open;

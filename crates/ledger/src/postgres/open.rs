@@ -4,7 +4,8 @@
 
 use super::address::Address;
 use super::connection::{CONNECTIONS, Connections};
-use super::fault::Kind;
+use super::fault::{Kind, silent};
+use super::line::PING_TIMEOUT;
 use crate::Error;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -13,6 +14,12 @@ use std::time::Duration;
 
 /// How long a first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to tell what is in our schema.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the schema may take to be brought to the newest shape, another process that is at it included.
+const MIGRATE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How long an operation waits for a connection of the pool, a restart of the server included.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,10 +47,10 @@ fn newest_shape() -> i64 {
 
 /// Opens for writing; makes the schema if it is not there, and brings it to the newest shape.
 pub(super) async fn for_writing(address: &Address) -> Result<Connections, Error> {
-    // Another process may be migrating: it is waited for, however long that takes.
+    // Another process may be migrating: it is waited for.
     let patient = address.options.clone().options([("lock_timeout", "0"), ("statement_timeout", "0")]);
     let mut connection = connect(address, &patient).await?;
-    let found = found(address, &mut connection).await?;
+    let found = answered(address, LOOK_TIMEOUT, found(address, &mut connection)).await?;
     if found.is_strange {
         return Err(strange(address));
     }
@@ -55,11 +62,12 @@ pub(super) async fn for_writing(address: &Address) -> Result<Connections, Error>
     if !found.has_schema {
         migrator.create_schema(address.schema.clone());
     }
-    migrator
-        .run_direct(None, &mut connection, false)
-        .await
-        .map_err(|source| Error::Migrate { place: address.place.clone(), source })?;
-    connection.close().await.map_err(|error| from_sqlx(address, error))?;
+    answered(address, MIGRATE_TIMEOUT, async {
+        let migrated = migrator.run_direct(None, &mut connection, false).await;
+        migrated.map_err(|source| Error::Migrate { place: address.place.clone(), source })
+    })
+    .await?;
+    closed(address, connection).await?;
     Ok(Connections::new(pool(&address.options), true))
 }
 
@@ -67,8 +75,8 @@ pub(super) async fn for_writing(address: &Address) -> Result<Connections, Error>
 pub(super) async fn for_reading(address: &Address) -> Result<Connections, Error> {
     let options = address.options.clone().options([("default_transaction_read_only", "on")]);
     let mut connection = connect(address, &options).await?;
-    let found = found(address, &mut connection).await?;
-    connection.close().await.map_err(|error| from_sqlx(address, error))?;
+    let found = answered(address, LOOK_TIMEOUT, found(address, &mut connection)).await?;
+    closed(address, connection).await?;
     let (place, known) = (address.place.clone(), newest_shape());
     if found.is_strange {
         return Err(strange(address));
@@ -85,6 +93,20 @@ pub(super) async fn for_reading(address: &Address) -> Result<Connections, Error>
         std::cmp::Ordering::Less => Err(Error::Older { place, found: found.shape, known }),
         std::cmp::Ordering::Equal => Ok(Connections::new(pool(&options), false)),
     }
+}
+
+/// What a server answers within a limit.
+async fn answered<T>(
+    address: &Address,
+    limit: Duration,
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(from_sqlx(address, silent())))
+}
+
+async fn closed(address: &Address, connection: PgConnection) -> Result<(), Error> {
+    let closing = async { connection.close().await.map_err(|error| from_sqlx(address, error)) };
+    answered(address, CONNECT_TIMEOUT, closing).await
 }
 
 /// One connection, outside the pool.
@@ -108,7 +130,9 @@ fn pool(options: &PgConnectOptions) -> sqlx::PgPool {
                 if meta.idle_for < TRUSTED_IDLE {
                     return Ok(true);
                 }
-                Ok(connection.ping().await.is_ok())
+                // What says nothing at all is dropped without a farewell, which would wait too.
+                let there = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+                there.map(|there| there.is_ok()).map_err(|_| silent())
             })
         })
         .connect_lazy_with(options.clone())

@@ -1,7 +1,8 @@
 //! The end of claims: outcomes, results, and what the next run wants to know, in one transaction.
 //!
 //! A stale epoch touches nothing at all. A claim of a run that was superseded meanwhile may still end: what it has
-//! done is done, and the ledger must know of it.
+//! done is done, and the ledger must know of it. Unless its user was given away after its lease: then it touches its own
+//! entry alone.
 //!
 //! The joins are led by hand (CROSS JOIN, a list of ordinals, a plus that hides the state from the planner): from the
 //! few rows given to the entries by their number. Left to itself, SQLite goes through all claimed entries for each.
@@ -12,7 +13,7 @@ use crate::{End, Error, Finish};
 use contract::{IntentOutcome, RunId};
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows a statement.
 const ROWS_A_STATEMENT: usize = 500;
@@ -34,30 +35,32 @@ pub(super) async fn finish(
     let mut seen = BTreeSet::new();
     let rows: Vec<_> = rows
         .into_iter()
-        .filter(|row| held.claims.contains(&(row.ordinal, row.epoch)) && seen.insert(row.ordinal))
+        .filter(|row| held.claims.contains_key(&(row.ordinal, row.epoch)) && seen.insert(row.ordinal))
         .collect();
-    // A run that only reads holds nobody, so what it saw may be older than what a writer knows by now.
-    if held.writing {
-        record_outcomes(db, run, &rows).await?;
-    }
+    // A run that only reads holds nobody, nor does a claim whose user was given to another run: what they saw may be
+    // older than what the holder knows by now.
+    let (holding, others): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|row| held.claims.get(&(row.ordinal, row.epoch)).is_some_and(|holds| *holds));
+    record_outcomes(db, run, &holding).await?;
     if held.rollback {
-        settle_pre_images(db, run, &rows).await?;
+        settle_pre_images(db, run, &holding).await?;
     }
-    for page in rows.chunks(ROWS_A_STATEMENT) {
+    for page in holding.chunks(ROWS_A_STATEMENT) {
+        keep_applied(db, run, page).await?;
+        keep_secrets(db, run, page).await?;
+    }
+    for page in holding.chunks(ROWS_A_STATEMENT).chain(others.chunks(ROWS_A_STATEMENT)) {
         settle(db, run, page).await?;
         snooze(db, run, page).await?;
-        if held.writing {
-            keep_applied(db, run, page).await?;
-            keep_secrets(db, run, page).await?;
-        }
     }
     Ok(seen.into_iter().collect())
 }
 
-/// The claims that still hold, and what kind of run it is.
+/// The claims that still stand, and what kind of run it is.
 struct Held {
-    claims: BTreeSet<(i64, i64)>,
-    writing: bool,
+    /// By ordinal and epoch, whether it still holds its user against all other runs.
+    claims: BTreeMap<(i64, i64), bool>,
     rollback: bool,
 }
 
@@ -67,7 +70,7 @@ async fn held(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<
             vec![Value::from(row.ordinal), Value::from(row.epoch), Value::from(row.user.0.as_str())]
         }));
     let found = sqlx::query(
-        "SELECT e.ordinal, e.epoch, e.writing, run.kind = 'rollback' AS rollback FROM json_each(?2) j
+        "SELECT e.ordinal, e.epoch, e.writing AND e.holds AS holds, run.kind = 'rollback' AS rollback FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
           CROSS JOIN run ON run.no = e.run
           WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed'",
@@ -76,10 +79,9 @@ async fn held(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<
     .bind(asked)
     .fetch_all(db)
     .await?;
-    let mut held = Held { claims: BTreeSet::new(), writing: false, rollback: false };
+    let mut held = Held { claims: BTreeMap::new(), rollback: false };
     for row in &found {
-        held.claims.insert((row.value("ordinal")?, row.value("epoch")?));
-        held.writing = row.value("writing")?;
+        held.claims.insert((row.value("ordinal")?, row.value("epoch")?), row.value("holds")?);
         held.rollback = row.value("rollback")?;
     }
     Ok(held)
