@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Passes connections on to a port of 127.0.0.1, until told otherwise; it ends with this value.
@@ -18,14 +19,24 @@ struct Line {
 
 #[derive(Default)]
 struct State {
-    /// Both ends of every connection since the last cut.
-    open: Vec<(TcpStream, TcpStream)>,
+    /// Every connection since the last cut.
+    open: Vec<Pair>,
     /// Bytes towards the server that still pass before everything is cut.
     budget: Option<usize>,
+    /// The cut is one that nobody is told of.
+    is_silent: bool,
     is_refusing: bool,
     is_paused: bool,
     is_over: bool,
     cuts: usize,
+}
+
+/// Both ends of a connection.
+struct Pair {
+    near: TcpStream,
+    far: TcpStream,
+    /// Nothing passes any more, and neither end is told.
+    is_silent: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -51,7 +62,15 @@ impl Proxy {
 
     /// Drops all connections after so many more bytes towards the server, in the middle of whatever they are; once.
     pub fn cut_after_bytes(&self, bytes: usize) {
-        self.line.lock().budget = Some(bytes);
+        let mut state = self.line.lock();
+        (state.budget, state.is_silent) = (Some(bytes), false);
+    }
+
+    /// The same, with nobody told of it, as when a cable is pulled: what is sent on those connections gets lost, and
+    /// neither end hears of the other's end. New connections pass.
+    pub fn silence_after_bytes(&self, bytes: usize) {
+        let mut state = self.line.lock();
+        (state.budget, state.is_silent) = (Some(bytes), true);
     }
 
     /// How often connections were cut.
@@ -100,10 +119,24 @@ impl State {
     fn cut(&mut self) {
         self.cuts += 1;
         self.budget = None;
-        for (near, far) in self.open.drain(..) {
+        for Pair { near, far, .. } in self.open.drain(..) {
             // Both fail only when the other side was faster.
             drop(near.shutdown(Shutdown::Both));
             drop(far.shutdown(Shutdown::Both));
+        }
+    }
+}
+
+impl State {
+    /// The end of the budget. Silent connections stay open on both sides, until all are cut.
+    fn spent(&mut self) {
+        if !self.is_silent {
+            return self.cut();
+        }
+        self.cuts += 1;
+        self.budget = None;
+        for pair in &self.open {
+            pair.is_silent.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -126,16 +159,18 @@ impl Line {
             let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
             drop((near.set_nodelay(true), far.set_nodelay(true)));
             let again = |stream: &TcpStream| stream.try_clone().expect("a socket");
-            state.open.push((again(&near), again(&far)));
+            let silent = Arc::new(AtomicBool::new(false));
+            state.open.push(Pair { near: again(&near), far: again(&far), is_silent: Arc::clone(&silent) });
+            let silent_too = Arc::clone(&silent);
             let (up, down) = (Arc::clone(self), Arc::clone(self));
             let (near_out, far_in) = (again(&near), again(&far));
-            std::thread::spawn(move || up.pass(near, far, true));
-            std::thread::spawn(move || down.pass(far_in, near_out, false));
+            std::thread::spawn(move || up.pass(near, far, true, &silent));
+            std::thread::spawn(move || down.pass(far_in, near_out, false, &silent_too));
         }
     }
 
     /// Passes bytes on one way until either side ends.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool, silent: &AtomicBool) {
         let mut bytes = vec![0; 16 * 1024];
         while let Ok(length) = from.read(&mut bytes)
             && length > 0
@@ -143,6 +178,9 @@ impl Line {
             let mut state = self.lock();
             while state.is_paused {
                 state = self.changed.wait(state).expect("the proxy's state");
+            }
+            if silent.load(Ordering::Relaxed) {
+                continue;
             }
             let allowed = state.budget.filter(|_| is_up).map_or(length, |budget| budget.min(length));
             let is_cut = match state.budget.as_mut().filter(|_| is_up) {
@@ -157,8 +195,11 @@ impl Line {
                 break;
             }
             if is_cut {
-                self.lock().cut();
+                self.lock().spent();
             }
+        }
+        if silent.load(Ordering::Relaxed) {
+            return;
         }
         drop((from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
     }

@@ -12,6 +12,7 @@ mod fleet_deaths;
 mod fleet_faults;
 mod fleet_keys;
 mod fleet_orders;
+mod fleet_silence;
 mod golden;
 mod input;
 mod journey;

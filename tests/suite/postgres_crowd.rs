@@ -5,6 +5,7 @@ use contract::{
     Allowed, Disposition, EntraId, EntryState, Fingerprint, IntentOutcome, Match, Outcome, RunId, RunKind,
     RunState, Sealed, SnapshotId, SnapshotManifest, UserKey,
 };
+use harness::Proxy;
 use harness::services::{Postgres, postgres};
 use ledger::{
     Claim, DirectoryRow, End, Error, FiledRecord, Finish, Ledger, NewIntent, PgLedger, ResultRow, RunSpec,
@@ -330,6 +331,50 @@ async fn a_server_that_goes_away_loses_nothing() {
     let told = "select count(*), count(distinct entra), count(outcome) from mfa_migrate.intent";
     assert_eq!(server.psql("test0", told), "1000|1000|1000", "an intent a user, each with its outcome");
     assert_eq!(server.psql("test0", "select count(*) from mfa_migrate.pre_image"), "1000");
+}
+
+/// A cable is pulled twice in the middle of everything, and nobody is told: whoever waited for an answer tries again on
+/// a new connection, and the pool has room for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_goes_silent_loses_nothing() {
+    let url = postgres().new_database();
+    let database = url.rsplit('/').next().unwrap().to_owned();
+    let proxy = Arc::new(Proxy::to(postgres().port));
+    let world = Arc::new(World::new(&proxy.instead_of(postgres().port, &url), 600).await);
+    let run = world.run(RunKind::Migrate, "north").await;
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|worker| {
+            let (world, proxy) = (Arc::clone(&world), Arc::clone(&proxy));
+            tokio::spawn(async move {
+                for (nth, group) in groups(600, worker).iter().enumerate() {
+                    if worker == 0 && matches!(nth, 2 | 20) {
+                        proxy.silence_after_bytes(2_000);
+                    }
+                    let owner = format!("worker {worker}");
+                    let claims = patiently(|| world.ledger.claim(run, group, &owner, LONG)).await;
+                    patiently(|| world.settle(run, &claims)).await;
+                    patiently(|| world.ledger.counts(run)).await;
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        // Far beyond our limits, and far below those of TCP, if it has one at all here.
+        tokio::time::timeout(Duration::from_secs(300), worker).await.expect("a call hangs").unwrap();
+    }
+    assert_eq!(proxy.cuts(), 2);
+    let held = "update mfa_migrate.entry set lease_until = 0 where state = 'claimed'";
+    postgres().psql(&database, held);
+    world.ledger.release(run, 0, None, Duration::ZERO).await.unwrap();
+    world.work_off(run, &(1..=600).collect::<Vec<_>>(), "last").await.unwrap();
+    world.ledger.set_run_state(run, RunState::Done).await.unwrap();
+    let told = "select count(*), count(distinct entra), count(outcome) from mfa_migrate.intent";
+    assert_eq!(postgres().psql(&database, told), "600|600|600", "an intent a user, each with its outcome");
+    let is_open = format!(
+        "select count(*) from pg_stat_activity where datname = '{database}' and state like 'idle in transaction%'"
+    );
+    assert_eq!(postgres().psql(&database, &is_open), "0", "no transaction was left open");
+    world.ledger.close().await;
 }
 
 /// What waits for a lock is filed when it has it: an intent never looks older than it is.
