@@ -46,6 +46,18 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// The name of a batch is taken.
+    #[error("there is a batch \"{name}\" already, and its users are fixed; take another name")]
+    BatchExists {
+        /// The name.
+        name: String,
+    },
+    /// A batch that nobody made, or not to its end.
+    #[error("there is no batch \"{name}\"; `mfa-migrate batch list` shows those there are")]
+    NoBatch {
+        /// The name.
+        name: String,
+    },
     /// The server went away. Whether a change was kept is not known; doing it again is safe.
     #[error("the ledger's server does not answer ({operation}); it is asked again when it is back")]
     Unavailable {
@@ -237,6 +249,8 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::DiskFull { .. }
             | Self::ReadOnly { .. }
+            | Self::BatchExists { .. }
+            | Self::NoBatch { .. }
             | Self::Incomplete { .. }
             | Self::NoSnapshot { .. }
             | Self::NoRun { .. }

@@ -1,6 +1,8 @@
 //! A small world for the checks: a snapshot, a directory that it matches, and short words for the common steps.
 
-use crate::{Claim, DirectoryRow, End, FiledRecord, Finish, Ledger, NewIntent, RunSpec, SlotOutcome};
+use crate::{
+    Claim, DirectoryRow, End, FiledRecord, Finish, Ledger, Member, NewBatch, NewIntent, RunSpec, SlotOutcome,
+};
 use contract::{
     Allowed, EntraId, EntryState, Fingerprint, IntentOutcome, Match, Outcome, Reject, RejectCode, RunId,
     RunKind, Sealed, SnapshotId, SnapshotManifest, UserKey,
@@ -76,6 +78,30 @@ pub(crate) fn manifest(id: &SnapshotId, accepted: u64, rejected: u64) -> Snapsho
     }
 }
 
+/// Batches that hold everybody, so that runs of different batches can meet.
+const BATCHES: [&str; 4] = ["north", "south", "east", "west"];
+
+/// Makes a batch of these records and fixes it.
+pub(crate) async fn make_batch<L: Ledger>(
+    ledger: &L,
+    snapshot: &SnapshotId,
+    name: &str,
+    records: &[FiledRecord],
+) {
+    let batch = NewBatch {
+        name: name.into(),
+        snapshot: snapshot.clone(),
+        selector: "{}".into(),
+        settings: "{}".into(),
+        by: "conformance".into(),
+    };
+    ledger.create_batch(&batch).await.unwrap();
+    let members: Vec<Member> =
+        records.iter().map(|record| Member { user: record.user_key, matched: true }).collect();
+    ledger.add_members(name, &members).await.unwrap();
+    ledger.freeze_batch(name).await.unwrap();
+}
+
 /// A ledger with a snapshot in it.
 pub(crate) struct World<L> {
     pub(crate) ledger: Arc<L>,
@@ -97,6 +123,9 @@ impl<L: Ledger> World<L> {
         ledger.file_records(&snapshot, &records).await.unwrap();
         let count = u64::try_from(records.len()).unwrap();
         ledger.complete_snapshot(&manifest(&snapshot, count, 0)).await.unwrap();
+        for batch in BATCHES {
+            make_batch(&ledger, &snapshot, batch, &records).await;
+        }
         Self { ledger: Arc::new(ledger), snapshot, users }
     }
 

@@ -49,7 +49,7 @@ async fn claimed<L: Ledger>(ledger: L, id: &SnapshotId, count: u64) -> Vec<Claim
     ledger.complete_snapshot(&manifest(id, count, 0)).await.unwrap();
     let spec = RunSpec {
         kind: RunKind::Rehearse,
-        batch: "north".into(),
+        batch: "all".into(),
         snapshot: id.clone(),
         policy: "{}".into(),
         policy_hash: "hash".into(),

@@ -31,9 +31,9 @@ const CLAIM: &str = "
 
 const CLAIMED: &str = "
     SELECT e.ordinal, e.epoch, e.user_key, e.entra, e.content, e.guest, e.allowed, e.attempts, e.crashes, e.snoozes,
-           e.snoozed_ms, r.sealed AS record, v.sealed AS reviewed
+           e.snoozed_ms, coalesce(r.sealed, x'') AS record, v.sealed AS reviewed
       FROM entry e
-      JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
+      LEFT JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
       LEFT JOIN reviewed v ON v.run = e.run AND v.ordinal = e.ordinal
      WHERE e.run = ?1 AND e.ordinal IN (SELECT value FROM json_each(?2)) ORDER BY e.ordinal";
 

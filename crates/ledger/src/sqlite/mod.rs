@@ -3,6 +3,7 @@
 //! This file only carries calls into transactions; what each does stands in the module it names. Arguments are copied
 //! on the way, since the work must not end with the caller (see `connection`).
 
+mod batch;
 mod claim;
 mod connection;
 mod decode;
@@ -19,14 +20,17 @@ mod run;
 #[cfg(test)]
 mod scale;
 mod snapshot;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod write_ahead;
 
 use crate::{
-    Checkpoint, Claim, Counts, DirectoryCursor, DirectoryRow, Error, FiledRecord, Finish, InventoryRow, Lead,
-    Ledger, MatchCounts, NewIntent, OpenedRun, PaceStep, ParkedMessage, Presence, Release, ResultRow, Run,
-    RunSpec, RunTotals, Seen, SnapshotFiling, UserHistory,
+    Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
+    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
+    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
+    UserHistory,
 };
 use connection::Connections;
 use contract::{
@@ -445,6 +449,138 @@ impl Ledger for SqliteLedger {
         self.connections
             .read("reading a fingerprint", move |db| {
                 Box::pin(async move { look::applied_fingerprint(db, &user).await })
+            })
+            .await
+    }
+
+    async fn runs_of(&self, batch: &str) -> Result<Vec<Run>, Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .read("reading a batch's runs", move |db| {
+                Box::pin(async move { run::of_batch(db, &batch).await })
+            })
+            .await
+    }
+
+    async fn assign_steps(&self, run: RunId, sizes: &[u64]) -> Result<(), Error> {
+        let sizes = sizes.to_vec();
+        self.connections
+            .write("assigning the steps", move |db| {
+                Box::pin(async move { steps::assign(db, run, &sizes).await })
+            })
+            .await
+    }
+
+    async fn open_step(&self, run: RunId, step: u32) -> Result<(), Error> {
+        self.connections
+            .write("opening a step", move |db| Box::pin(async move { steps::open(db, run, step).await }))
+            .await
+    }
+
+    async fn step_counts(&self, run: RunId, step: u32) -> Result<StepCounts, Error> {
+        self.connections
+            .read("counting a step", move |db| Box::pin(async move { steps::counts(db, run, step).await }))
+            .await
+    }
+
+    async fn tell_waits(&self, run: RunId, reason: Option<&str>) -> Result<(), Error> {
+        let reason = reason.map(str::to_owned);
+        self.connections
+            .write("telling why a run waits", move |db| {
+                Box::pin(async move { steps::tell_waits(db, run, reason.as_deref()).await })
+            })
+            .await
+    }
+
+    async fn controls(&self) -> Result<Vec<Control>, Error> {
+        self.connections
+            .read("reading what holds the runs", move |db| Box::pin(async move { steps::controls(db).await }))
+            .await
+    }
+
+    async fn freeze_touched(&self, run: RunId) -> Result<MatchCounts, Error> {
+        self.connections
+            .write("freezing those who were touched", move |db| {
+                Box::pin(async move { touched::freeze(db, run).await })
+            })
+            .await
+    }
+
+    async fn forget_applied(&self, run: RunId, ordinals: &[i64]) -> Result<(), Error> {
+        let ordinals = ordinals.to_vec();
+        self.connections
+            .write("forgetting what was applied", move |db| {
+                Box::pin(async move { touched::forget_applied(db, run, &ordinals).await })
+            })
+            .await
+    }
+
+    async fn create_batch(&self, batch: &NewBatch) -> Result<(), Error> {
+        let batch = batch.clone();
+        self.connections
+            .write("making a batch", move |db| Box::pin(async move { batch::create(db, &batch).await }))
+            .await
+    }
+
+    async fn add_members(&self, batch: &str, members: &[Member]) -> Result<(), Error> {
+        let (batch, members) = (batch.to_owned(), members.to_vec());
+        self.connections
+            .write("adding users to a batch", move |db| {
+                Box::pin(async move { batch::add_members(db, &batch, &members).await })
+            })
+            .await
+    }
+
+    async fn freeze_batch(&self, batch: &str) -> Result<(), Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .write("fixing a batch", move |db| Box::pin(async move { batch::freeze(db, &batch).await }))
+            .await
+    }
+
+    async fn batch(&self, name: &str) -> Result<Option<Batch>, Error> {
+        let name = name.to_owned();
+        self.connections
+            .read("reading a batch", move |db| Box::pin(async move { batch::find(db, &name).await }))
+            .await
+    }
+
+    async fn batches(&self) -> Result<Vec<Batch>, Error> {
+        self.connections
+            .read("reading the batches", move |db| Box::pin(async move { batch::every(db).await }))
+            .await
+    }
+
+    async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .read("comparing batches", move |db| Box::pin(async move { batch::overlaps(db, &batch).await }))
+            .await
+    }
+
+    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
+        let (batch, settings) = (batch.to_owned(), settings.to_owned());
+        self.connections
+            .write("changing a batch's settings", move |db| {
+                Box::pin(async move { batch::set(db, &batch, &settings).await })
+            })
+            .await
+    }
+
+    async fn record_event(&self, event: &Event) -> Result<(), Error> {
+        let event = event.clone();
+        self.connections
+            .write("filing an event", move |db| {
+                Box::pin(async move { batch::record_event(db, &event).await })
+            })
+            .await
+    }
+
+    async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error> {
+        let batch = batch.map(str::to_owned);
+        self.connections
+            .read("reading the events", move |db| {
+                Box::pin(async move { batch::events(db, batch.as_deref(), limit).await })
             })
             .await
     }

@@ -25,13 +25,13 @@ const PREPARED_STATEMENTS: usize = 200;
 
 /// The shapes of the file, oldest first. The names are those of the PostgreSQL migrations too.
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "create ledger".into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/sqlite/0001_create_ledger.sql").into_sql_str(),
-        false,
-    )])
+    let shape = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        shape(1, "create ledger", include_str!("../../migrations/sqlite/0001_create_ledger.sql")),
+        shape(2, "batches", include_str!("../../migrations/sqlite/0002_batches.sql")),
+    ])
 }
 
 fn newest_shape() -> i64 {

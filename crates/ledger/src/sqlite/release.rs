@@ -25,11 +25,12 @@ pub(super) async fn release(
         return Ok(Release::default());
     }
     let expired = put_back(db, run, grace).await?;
+    let end = super::steps::open_end(db, run).await?;
     let released: Vec<i64> = sqlx::query_scalar(
         "UPDATE entry SET released_at = (SELECT now_ms FROM clock)
           WHERE run = ?1 AND ordinal IN (
                 SELECT ordinal FROM entry
-                 WHERE run = ?1 AND state = 'waiting'
+                 WHERE run = ?1 AND state = 'waiting' AND ordinal <= ?4
                    AND (not_before IS NULL OR not_before <= (SELECT now_ms FROM clock))
                    AND (released_at IS NULL OR released_at <= (SELECT now_ms FROM clock) - ?2)
                  ORDER BY ordinal LIMIT ?3)
@@ -38,6 +39,7 @@ pub(super) async fn release(
     .bind(run.0)
     .bind(stale_after.map(milliseconds))
     .bind(i64::from(limit))
+    .bind(end)
     .fetch_all(&mut *db)
     .await?;
     let rows = sqlx::query(

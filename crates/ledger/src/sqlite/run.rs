@@ -43,9 +43,12 @@ fn decode(row: &SqliteRow) -> Result<Run, Fault> {
             seconds: row.value("seconds")?,
         },
         halted: row.value("halted")?,
-        step: 0,
-        steps: Vec::new(),
-        waits_for: None,
+        step: row.count("step")?,
+        steps: match row.value::<Option<&str>>("steps")? {
+            Some(steps) => serde_json::from_str(steps).map_err(|_| Fault::Column("steps"))?,
+            None => Vec::new(),
+        },
+        waits_for: row.value("waits_for")?,
     })
 }
 
@@ -68,14 +71,26 @@ pub(super) async fn latest(db: &mut SqliteConnection, kinds: &[RunKind]) -> Resu
     row.as_ref().map(decode).transpose()
 }
 
+pub(super) async fn of_batch(db: &mut SqliteConnection, batch: &str) -> Result<Vec<Run>, Fault> {
+    let rows = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.batch = ?1 ORDER BY run.no DESC",
+    )
+    .bind(batch)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(decode).collect()
+}
+
 pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<OpenedRun, Fault> {
     let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = ?1 AND manifest IS NOT NULL")
         .bind(&spec.snapshot.0)
         .fetch_optional(&mut *db)
         .await?
         .ok_or_else(|| Fault::no_snapshot(&spec.snapshot))?;
-    if spec.kind == RunKind::Rehearse {
-        drop_rehearsals(db).await?;
+    super::batch::must_be_frozen(db, &spec.batch).await?;
+    if matches!(spec.kind, RunKind::Rehearse | RunKind::Survey) {
+        drop_looks(db, spec.kind).await?;
     } else if let Some(run) = unfinished(db, spec, snapshot).await? {
         return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
     }
@@ -139,20 +154,22 @@ async fn supersede(db: &mut SqliteConnection, batch: &str) -> Result<Vec<RunId>,
     Ok(runs.into_iter().map(RunId).collect())
 }
 
-/// A rehearsal's entries are of use until the next one; its row stays, as a superseded run if it was not done.
-async fn drop_rehearsals(db: &mut SqliteConnection) -> Result<(), Fault> {
+/// The entries of a rehearsal or a survey are of use until the next one; its row stays, as a superseded run if it was not
+/// done.
+async fn drop_looks(db: &mut SqliteConnection, kind: RunKind) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE run SET state = 'superseded', ended_at = (SELECT now_ms FROM clock)
-          WHERE kind = 'rehearse' AND state IN ('preparing', 'open')",
+          WHERE kind = ?1 AND state IN ('preparing', 'open')",
     )
+    .bind(kind.as_str())
     .execute(&mut *db)
     .await?;
     for statement in [
-        "DELETE FROM entry WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
-        "DELETE FROM reviewed WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
-        "DELETE FROM checkpoint WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
+        "DELETE FROM entry WHERE run IN (SELECT no FROM run WHERE kind = ?1)",
+        "DELETE FROM reviewed WHERE run IN (SELECT no FROM run WHERE kind = ?1)",
+        "DELETE FROM checkpoint WHERE run IN (SELECT no FROM run WHERE kind = ?1)",
     ] {
-        sqlx::query(statement).execute(&mut *db).await?;
+        sqlx::query(statement).bind(kind.as_str()).execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -264,7 +281,7 @@ pub(super) async fn resume(db: &mut SqliteConnection, id: RunId) -> Result<(), F
         "UPDATE entry SET released_at = NULL
           WHERE run = ?1 AND state = 'waiting' AND released_at IS NOT NULL
             AND EXISTS (SELECT 1 FROM run WHERE no = ?1 AND halted IS NOT NULL)",
-        "UPDATE run SET halted = NULL WHERE no = ?1",
+        "UPDATE run SET halted = NULL, waits_for = NULL WHERE no = ?1",
     ] {
         sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
     }
