@@ -41,6 +41,18 @@ pub enum Error {
         /// What the network or TLS said.
         why: String,
     },
+    /// TLS with it does not come about; the password was not sent.
+    #[error(
+        "no TLS with the broker {broker}: {why}; see that the port is the one for amqps, that tls.ca_file names the authority \
+         of its certificate and the address the host that is in it, and, if it asks for a certificate of ours, that \
+         tls.certificate_file and tls.key_file name one that it accepts"
+    )]
+    Untrusted {
+        /// The broker, without its password.
+        broker: String,
+        /// What TLS said.
+        why: String,
+    },
     /// The broker knows neither this user nor this password.
     #[error("the broker {broker} refuses the user or the password; see rabbitmqctl authenticate_user")]
     Refused {
@@ -99,6 +111,7 @@ impl Error {
             Self::Clear { .. } => "clear",
             Self::Certificate { .. } => "certificate",
             Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } => "untrusted",
             Self::Refused { .. } => "refused",
             Self::VirtualHost { .. } => "virtual-host",
             Self::Topology { .. } => "topology",
@@ -117,6 +130,7 @@ impl Error {
             | Self::Address { .. }
             | Self::Clear { .. }
             | Self::Certificate { .. }
+            | Self::Untrusted { .. }
             | Self::Refused { .. }
             | Self::VirtualHost { .. }
             | Self::Topology { .. }

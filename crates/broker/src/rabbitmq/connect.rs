@@ -82,6 +82,12 @@ impl Route {
                 AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(_) => {}
             }
         }
+        // What rustls refuses, or is refused by the other side, comes as damaged data.
+        if let ErrorKind::IOError(e) = error.kind()
+            && e.kind() == io::ErrorKind::InvalidData
+        {
+            return Error::Untrusted { broker, why: e.to_string() };
+        }
         self.unreachable(error.to_string())
     }
 }
