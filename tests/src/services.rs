@@ -3,11 +3,15 @@
 //! Nothing stays behind, however the test process ends: each server has a guard, a process of its own that waits for
 //! the end of a pipe only we hold. Servers sync to disk as they do in earnest; nothing of them is mocked.
 
+mod certificates;
+mod ear;
 mod guard;
 mod ports;
 mod postgres;
 mod rabbit;
 
+pub use certificates::{Authority, Pair};
+pub use ear::{Ear, Opening};
 pub use guard::until;
 pub(crate) use guard::{Guard, signal};
 pub use postgres::Postgres;

@@ -24,4 +24,5 @@ mod postgres;
 mod postgres_crowd;
 mod services;
 mod tidy;
+mod tls;
 mod traces;

@@ -1,10 +1,11 @@
 //! A private PostgreSQL server that syncs to disk.
 
+use super::Pair;
 use super::guard::{Guard, quiet, said, signal, until};
 use super::ports::{free, is_open};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +21,8 @@ pub struct Postgres {
     binaries: PathBuf,
     /// The user it runs as; absent when we are no root and it is us.
     user: Option<(u32, u32)>,
+    /// Whether it offers TLS.
+    is_secured: bool,
     databases: AtomicU32,
     process: Mutex<Option<Child>>,
     guard: Guard,
@@ -28,10 +31,21 @@ pub struct Postgres {
 impl Postgres {
     /// A new server with nothing in it.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// A new server that offers TLS with a certificate. Its user `fleet` comes in by TLS alone, with a password and a
+    /// certificate of the authority in that name; the harness itself in clear.
+    pub fn start_with_tls(own: &Pair, authority: &Path) -> Self {
+        Self::start_with(Some((own, authority)))
+    }
+
+    fn start_with(tls: Option<(&Pair, &Path)>) -> Self {
         let server = Self {
             port: free(),
             binaries: binaries(),
             user: server_user(),
+            is_secured: tls.is_some(),
             databases: AtomicU32::new(0),
             process: Mutex::new(None),
             guard: Guard::set("postgres"),
@@ -49,8 +63,27 @@ impl Postgres {
             .status()
             .expect("initdb");
         assert!(made.success(), "initdb failed:\n{}", said(server.guard.folder()));
+        if let Some((own, authority)) = tls {
+            server.secure(&data, own, authority);
+        }
         server.start_again();
         server
+    }
+
+    /// Copies what it needs, for its user may not read ours, and a key that others could read is refused.
+    fn secure(&self, data: &Path, own: &Pair, authority: &Path) {
+        let files = [(&*own.certificate, "own.pem"), (&own.key, "own.key"), (authority, "authority.pem")];
+        for (file, name) in files {
+            let copy = data.join(name);
+            std::fs::copy(file, &copy).expect("a copy");
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600)).expect("permissions");
+            if let Some((uid, gid)) = self.user {
+                chown(&copy, Some(uid), Some(gid)).expect("the file's owner");
+            }
+        }
+        let admitted = "host all postgres 127.0.0.1/32 trust\n\
+                        hostssl all fleet 127.0.0.1/32 scram-sha-256 clientcert=verify-full\n";
+        std::fs::write(data.join("pg_hba.conf"), admitted).expect("pg_hba.conf");
     }
 
     /// Starts it again on the same port with what it has on disk, and waits until it answers.
@@ -71,6 +104,10 @@ impl Postgres {
         let mut command = self.command("postgres");
         command.arg("-D").arg(&data).args(["-p", &port]);
         for setting in settings {
+            command.args(["-c", setting]);
+        }
+        let tls = ["ssl=on", "ssl_cert_file=own.pem", "ssl_key_file=own.key", "ssl_ca_file=authority.pem"];
+        for setting in tls.iter().filter(|_| self.is_secured) {
             command.args(["-c", setting]);
         }
         let mut child = command.spawn().expect("postgres");
@@ -149,7 +186,7 @@ impl Postgres {
 }
 
 /// Whether a process has its place there.
-fn lives_in(folder: &std::path::Path) -> bool {
+fn lives_in(folder: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").expect("processes");
     processes.flatten().any(|entry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|at| at == folder))
 }

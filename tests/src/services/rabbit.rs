@@ -1,5 +1,6 @@
 //! A private RabbitMQ broker, with an epmd of its own.
 
+use super::Pair;
 use super::guard::{Guard, quiet, said, signal, until};
 use super::ports::{free, is_open};
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +20,8 @@ const COOKIE: &str = "MFAMIGRATETESTS";
 pub struct Rabbit {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
+    /// Where it listens under TLS, on 127.0.0.1; absent when it does not.
+    tls_port: Option<u16>,
     distribution: u16,
     epmd: u16,
     vhosts: AtomicUsize,
@@ -29,19 +32,29 @@ pub struct Rabbit {
 impl Rabbit {
     /// A new broker with empty virtual hosts.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// A new broker that listens under TLS too, with a certificate, and there lets nobody in who has none of the authority.
+    pub fn start_with_tls(own: &Pair, authority: &Path) -> Self {
+        Self::start_with(Some((own, authority)))
+    }
+
+    fn start_with(tls: Option<(&Pair, &Path)>) -> Self {
         assert!(
             Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
             "RabbitMQ is not installed (no /usr/lib/rabbitmq/bin/rabbitmq-server); ./tests/run installs it"
         );
         let broker = Self {
             port: free(),
+            tls_port: tls.map(|_| free()),
             distribution: free(),
             epmd: free(),
             vhosts: AtomicUsize::new(0),
             process: Mutex::new(None),
             guard: Guard::set("rabbit"),
         };
-        broker.configure();
+        broker.configure(tls);
         let epmd = broker
             .command(Path::new("/usr/bin/epmd"))
             .args(["-address", "127.0.0.1", "-port", &broker.epmd.to_string(), "-daemon"])
@@ -52,7 +65,7 @@ impl Rabbit {
         broker
     }
 
-    fn configure(&self) {
+    fn configure(&self, tls: Option<(&Pair, &Path)>) {
         let at = |name: &str| self.guard.folder().join(name);
         for folder in ["own", "mnesia", "log"] {
             std::fs::create_dir(at(folder)).expect("folder");
@@ -67,9 +80,10 @@ impl Rabbit {
             &format!(
                 "listeners.tcp.default = 127.0.0.1:{}\n\
                  vm_memory_high_watermark.absolute = 2GB\ndisk_free_limit.absolute = 500MB\n\
-                 log.console = false\nlog.file.level = warning\nload_definitions = {}\n",
+                 log.console = false\nlog.file.level = warning\nload_definitions = {}\n{}",
                 self.port,
-                at("definitions.json").display()
+                at("definitions.json").display(),
+                tls.map(|(own, authority)| self.secured(own, authority)).unwrap_or_default()
             ),
         );
         let vhosts: Vec<_> = (0..VHOSTS).map(|n| serde_json::json!({ "name": vhost(n) })).collect();
@@ -83,6 +97,18 @@ impl Rabbit {
         write("definitions.json", &definitions.to_string());
     }
 
+    fn secured(&self, own: &Pair, authority: &Path) -> String {
+        format!(
+            "listeners.ssl.default = 127.0.0.1:{}\nssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = true\nssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\nssl_options.keyfile = {}\n",
+            self.tls_port.expect("a port for TLS"),
+            authority.display(),
+            own.certificate.display(),
+            own.key.display()
+        )
+    }
+
     /// Starts it again on the same port with what it has on disk, and waits until it takes connections.
     pub fn start_again(&self) {
         let mut process = self.process.lock().expect("the broker");
@@ -92,7 +118,11 @@ impl Rabbit {
             .spawn()
             .expect("rabbitmq-server");
         // Its listener opens at the end of its start, after the queues of the virtual hosts are back.
-        let is_open = until(PATIENCE, || child.try_wait().expect("state").is_none() && is_open(self.port));
+        let is_open = until(PATIENCE, || {
+            child.try_wait().expect("state").is_none()
+                && is_open(self.tls_port.unwrap_or(self.port))
+                && is_open(self.port)
+        });
         assert!(is_open, "the broker does not start:\n{}", said(self.guard.folder()));
         *process = Some(child);
     }
@@ -100,6 +130,12 @@ impl Rabbit {
     /// The URL of a virtual host.
     pub fn url(&self, vhost: &str) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/{}", self.port, vhost.replace('/', "%2f"))
+    }
+
+    /// The same virtual host under TLS, at a host's name.
+    pub fn tls_url(&self, url: &str, login: &str, host: &str) -> String {
+        let vhost = url.rsplit('/').next().expect("a virtual host");
+        format!("amqps://{login}@{host}:{}/{vhost}", self.tls_port.expect("a port for TLS"))
     }
 
     /// The URL of a virtual host that nobody used yet.
