@@ -4,7 +4,7 @@
 //! sent before trust, a listener of the harness hears it.
 
 use harness::services::{Authority, Ear, Opening, Pair, Postgres, Rabbit};
-use harness::{Expected, Fleet, Outcome, until};
+use harness::{Expected, Fleet, Outcome, Running, until};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -82,6 +82,13 @@ fn tell(fleet: &mut Fleet, authority: &Path, client: Option<&Pair>) {
     }
 }
 
+#[track_caller]
+fn ends(running: Running) -> Outcome {
+    let Some(outcome) = running.wait_within(SOON) else { panic!("it goes on asking") };
+    secured().must_not_be_in(&outcome.err);
+    outcome.expect(&[1, 2])
+}
+
 /// The extractor needs the broker alone; it ends by itself, and not well, or this fails.
 #[track_caller]
 fn extractor_ends(broker: &str, authority: &Path, client: Option<&Pair>) -> Outcome {
@@ -89,10 +96,7 @@ fn extractor_ends(broker: &str, authority: &Path, client: Option<&Pair>) -> Outc
     let tenant = expected.tenant(&[]);
     let mut fleet = Fleet::on(&tenant, broker, "postgres://nobody@127.0.0.1:9/none");
     tell(&mut fleet, authority, client);
-    let running = fleet.site.start(&["serve", "extractor", "--datafile", expected.datafile()]);
-    let outcome = running.wait_within(SOON).expect("it goes on asking").expect(&[1, 2]);
-    secured().must_not_be_in(&outcome.err);
-    outcome
+    ends(fleet.site.start(&["serve", "extractor", "--datafile", expected.datafile()]))
 }
 
 /// A worker opens its ledger first; it ends by itself, and not well, or this fails.
@@ -101,10 +105,7 @@ fn worker_ends(ledger: &str) -> Outcome {
     let expected = Expected::dense(2);
     let tenant = expected.tenant(&[]);
     let fleet = Fleet::on(&tenant, "amqp://127.0.0.1:9", ledger);
-    let running = fleet.site.start(&["serve", "worker"]);
-    let outcome = running.wait_within(SOON).expect("it goes on asking").expect(&[1, 2]);
-    secured().must_not_be_in(&outcome.err);
-    outcome
+    ends(fleet.site.start(&["serve", "worker"]))
 }
 
 #[track_caller]
