@@ -5,10 +5,13 @@
 
 mod apply;
 mod backoff;
+mod canary;
+mod cohort;
 mod country;
 mod default;
 mod devices;
 mod fingerprint;
+mod judge;
 mod lifecycle;
 mod matching;
 mod number;
@@ -20,13 +23,17 @@ mod secret;
 mod slots;
 mod token;
 mod totp;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
 pub use apply::apply;
 pub use backoff::Backoff;
+pub use canary::{Share, ShareError, Steps, StepsError, step_of};
+pub use cohort::{Attributes, takes};
 pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
+pub use judge::{JUDGED_FROM_USERS, StepCounts, Verdict, judge};
 pub use lifecycle::{EntryEvent, IllegalTransition, transition};
 pub use matching::{directory_key, record_key};
 pub use number::{Extension, Normalised, normalise, same_number};
@@ -35,6 +42,7 @@ pub use progress::{Progress, progress};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
 pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;
+pub use windows::{WindowState, Windows, WindowsError};
 
 /// Version of these rules. Part of the applied fingerprint (U5): raising it makes every user be looked at again.
 pub const RULES_VERSION: u32 = 1;

@@ -8,6 +8,8 @@ mod rows_phones;
 mod rows_tokens;
 mod rows_users;
 mod small;
+mod steps;
 mod table;
 mod tenant;
 mod way_back;
+mod windows;
