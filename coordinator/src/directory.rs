@@ -4,7 +4,7 @@
 //! last one on file; the rest is small and read again.
 
 use crate::{Coordinator, Error};
-use contract::{Allowed, DirectoryEntry, Match, RunState, context, serial_fingerprint};
+use contract::{Allowed, DirectoryEntry, Match, RunKind, RunState, context, serial_fingerprint};
 use graph::{DirectoryUser, Grant, GrantTo, Reader};
 use ledger::{DirectoryRow, InventoryRow, MatchCounts, Run};
 use telemetry::crash_point;
@@ -24,6 +24,11 @@ impl Coordinator {
     ) -> Result<Option<MatchCounts>, Error> {
         if run.state != RunState::Preparing {
             return Ok(None);
+        }
+        match run.spec.kind {
+            RunKind::Migrate | RunKind::Rehearse | RunKind::Survey => {}
+            // What they are about is on file: nobody is matched anew.
+            RunKind::Verify | RunKind::Rollback => return self.freeze_touched(run, reader).await.map(Some),
         }
         let read = |what| move |source| Error::Graph { what, source };
         let grants = reader.methods_policy().await.map_err(read("the authentication methods policy"))?.grants;
@@ -63,6 +68,18 @@ impl Coordinator {
         self.checkpoint(run.id, "match", 1).await?;
         crash_point("match.after");
         Ok(Some(counts))
+    }
+
+    /// The users of a verification or a rollback: those of whom something of ours is on file.
+    async fn freeze_touched(&self, run: &Run, reader: &Reader) -> Result<MatchCounts, Error> {
+        if run.spec.kind == RunKind::Rollback {
+            self.read_inventory(run, reader).await?;
+        }
+        crash_point("touched.before");
+        let counts = self.ledger.freeze_touched(run.id).await?;
+        self.checkpoint(run.id, "match", 1).await?;
+        crash_point("touched.after");
+        Ok(counts)
     }
 
     /// The tenant's tokens, paged once a run.

@@ -28,6 +28,11 @@ pub enum Error {
         "the policy of run {0} cannot be read by this version; use the version that opened the run, or a later one"
     )]
     Policy(contract::RunId),
+    /// The settings of a batch are not readable.
+    #[error(
+        "the settings of batch \"{0}\" cannot be read by this version; use the version that wrote them, or a later one"
+    )]
+    Settings(String),
     /// A part of the coordinator was given up.
     #[error("a part of the coordinator was given up by a defect in this program")]
     Part(#[source] tokio::task::JoinError),
@@ -43,7 +48,9 @@ impl Error {
             Self::Ledger(error) => error.disposition(),
             Self::Graph { source, .. } => source.disposition(),
             Self::Broker(error) => error.disposition(),
-            Self::Seal(_) | Self::Policy(_) | Self::Part(_) | Self::Unfinished => Disposition::Stop,
+            Self::Seal(_) | Self::Policy(_) | Self::Settings(_) | Self::Part(_) | Self::Unfinished => {
+                Disposition::Stop
+            }
         }
     }
 

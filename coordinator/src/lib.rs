@@ -4,13 +4,16 @@
 //! It never touches Entra itself beyond reading the directory, and keeps no count beside the rows: after a crash the
 //! same calls go on where the ledger says they stopped.
 
+mod batches;
 mod directory;
 mod error;
+mod gate;
 mod intake;
 mod release;
 mod serve;
 mod traces;
 
+pub use batches::{Selected, Sources};
 pub use error::Error;
 pub use release::Released;
 

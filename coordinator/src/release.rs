@@ -3,10 +3,11 @@
 //! The queue is bounded, so a page waits until the one before it is nearly done. What the ledger shows unsettled and
 //! due is released again: that alone brings back what a crash, a snooze or a lost message left behind.
 
+use crate::gate::{Gate, Pacing};
 use crate::traces::tell;
 use crate::{Channel, Coordinator, Error};
 use broker::Message;
-use contract::{Code, EntryState, Order, Policy, RunState};
+use contract::{Code, EntryState, Order, Policy, RunKind, RunState};
 use ledger::{Counts, Run};
 use std::time::{Duration, Instant};
 use telemetry::{Headers, Shutdown, crash_point, ledger_operation};
@@ -21,6 +22,8 @@ const OUT: usize = 4_000;
 /// By how much longer an order must be out to count as lost while others lie in the queue: at a few users a second a full
 /// queue takes minutes.
 const BACKLOG: u32 = 8;
+/// How often it is asked whether users may be released.
+const GATE: Duration = Duration::from_secs(1);
 /// How often the ledger is asked again while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -33,6 +36,13 @@ pub enum Released {
     Stopped(Counts),
     /// It cannot go on without a person, who reads this reason.
     Halted(String),
+    /// Nothing is released before a time to come, and nothing is in flight; the same command goes on then.
+    Closed {
+        /// In words for the operator.
+        reason: String,
+        /// Milliseconds since 1970 UTC.
+        opens_at_ms: i64,
+    },
 }
 
 impl Coordinator {
@@ -51,15 +61,25 @@ impl Coordinator {
         let origin = self.origin(&run.spec.snapshot).await?;
         let entries: u64 = self.ledger.counts(run.id).await?.values().sum();
         let size = PAGE.max(u32::try_from(entries / PAGES).unwrap_or(u32::MAX));
+        let mut pacing = Pacing::of(self, run).await?;
+        self.assign_steps(run, &pacing).await?;
+        let mut looked = Instant::now();
+        let mut gate = self.gate_now(run, &pacing).await?;
         loop {
             if shutdown.is_requested() {
                 return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
+            }
+            if gate != Gate::Open || looked.elapsed() > GATE {
+                // Settings may be changed while it runs.
+                pacing = Pacing::of(self, run).await?;
+                gate = self.gate_now(run, &pacing).await?;
+                looked = Instant::now();
             }
             let out = channel.orders.depth().await?.ready;
             // As long as orders lie there, one that nobody has claimed yet is rather late than lost.
             let stale_after = if out == 0 { channel.stale_after } else { channel.stale_after * BACKLOG };
             // A full queue gets nothing more; leases that ran out are seen to all the same, and the run's end too.
-            let room = if out < OUT { size } else { 0 };
+            let room = if out < OUT && gate == Gate::Open { size } else { 0 };
             let releasing = self.ledger.release(run.id, room, Some(stale_after), channel.grace);
             let released = ledger_operation("release", releasing).await?;
             if released.expired > 0 {
@@ -79,6 +99,12 @@ impl Coordinator {
                 }
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
                     return self.end(run, counts).await;
+                }
+                if let Gate::Closed { reason, opens_at_ms } = &gate
+                    && out == 0
+                    && counts.get(&EntryState::Claimed).is_none_or(|n| *n == 0)
+                {
+                    return Ok(Released::Closed { reason: reason.clone(), opens_at_ms: *opens_at_ms });
                 }
                 wait(idle, shutdown).await;
                 continue;
@@ -112,19 +138,25 @@ impl Coordinator {
         entries: Vec<ledger::Candidate>,
         origin: &Headers,
     ) -> (Vec<i64>, Vec<Message>) {
+        let moves = match run.spec.kind {
+            RunKind::Migrate | RunKind::Rehearse => true,
+            // What was applied last is what these are about.
+            RunKind::Verify | RunKind::Rollback | RunKind::Survey => false,
+        };
         let mut unchanged = Vec::new();
         let mut orders = Vec::with_capacity(entries.len());
         for entry in entries {
-            let as_before = entry.applied.is_some_and(|applied| {
-                applied
-                    == rules::applied_fingerprint(
-                        entry.content,
-                        policy,
-                        &entry.user,
-                        entry.allowed,
-                        &self.keys,
-                    )
-            });
+            let as_before = moves
+                && entry.applied.is_some_and(|applied| {
+                    applied
+                        == rules::applied_fingerprint(
+                            entry.content,
+                            policy,
+                            &entry.user,
+                            entry.allowed,
+                            &self.keys,
+                        )
+                });
             if as_before && !run.spec.include_unchanged && !entry.in_doubt {
                 unchanged.push(entry.ordinal);
             } else {
@@ -136,7 +168,18 @@ impl Coordinator {
         (unchanged, orders)
     }
 
-    async fn end(&self, run: &Run, counts: Counts) -> Result<Released, Error> {
+    /// The gate as it stands now, by this machine's clock: windows are about people's nights, not about leases.
+    async fn gate_now(&self, run: &Run, pacing: &Pacing) -> Result<Gate, Error> {
+        let Some(run) = self.ledger.run(run.id).await? else { return Ok(Gate::Wait) };
+        if run.halted.is_some() || run.state != RunState::Open {
+            return Ok(Gate::Wait);
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.gate(&run, pacing, i64::try_from(now.as_millis()).unwrap_or(i64::MAX)).await
+    }
+
+    /// Ends a run: every entry is settled.
+    pub(crate) async fn end(&self, run: &Run, counts: Counts) -> Result<Released, Error> {
         self.checkpoint(run.id, "done", 1).await?;
         crash_point("run.before-done");
         self.ledger.set_run_state(run.id, RunState::Done).await?;

@@ -5,7 +5,7 @@
 
 use crate::{Channel, Coordinator, Error, Released};
 use broker::Queue;
-use contract::{Disposition, Policy, RunId};
+use contract::{Disposition, Policy, RunId, RunKind};
 use ledger::{Run, RunTotals};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 /// How often the ledger is asked for new runs.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often a run is looked at that waits for its window.
+const CLOSED: Duration = Duration::from_secs(5);
 /// How often the time that a run takes is written down.
 const TIME: Duration = Duration::from_millis(500);
 /// How long to wait for what is away.
@@ -41,6 +43,10 @@ impl Coordinator {
             prepared = self.prepare(run, &policy, reader, on_page) => drop(prepared?),
         }
         let run = self.ledger.run(run.id).await?.ok_or(ledger::Error::NoRun { run: run.id })?;
+        if run.spec.kind == RunKind::Survey {
+            // Matching is all there is to it.
+            return self.end(&run, self.ledger.counts(run.id).await?).await;
+        }
         self.release(&run, &policy, channel, shutdown).await
     }
 
@@ -146,6 +152,14 @@ impl Coordinator {
             };
             let error = match driven {
                 Ok(Released::Done(_) | Released::Stopped(_) | Released::Halted(_)) => return Ok(()),
+                // The next look finds it still closed, or opens it: the settings may change before.
+                Ok(Released::Closed { .. }) => {
+                    tokio::select! {
+                        () = shutdown.requested() => {}
+                        () = tokio::time::sleep(CLOSED) => {}
+                    }
+                    continue;
+                }
                 Err(error) if error.is_deposed() => return Err(error),
                 Err(error) => error,
             };

@@ -46,6 +46,13 @@ pub(crate) enum Verb {
     Rehearse(Rehearse),
     /// Extracts, plans, writes, and reads back what ended in doubt; resumes what an earlier call left
     Migrate(Migrate),
+    /// Reads back and compares, after the delay Graph needs
+    Verify(Verify),
+    /// Walks a batch back, resumable, never over a change made since
+    Rollback(Rollback),
+    /// Batches by region, department, group or list: made, shown, paused, resumed, ended, changed
+    #[command(subcommand)]
+    Batch(BatchVerb),
     /// Counts by state, rate, ETA, and why it waits
     Status(Status),
     /// One user, side by side: the record, Entra now, the plan, what was done and when
@@ -119,6 +126,9 @@ pub(crate) struct Selection {
     pub(crate) datafile: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) side: SideFiles,
+    /// The users of this batch; `mfa-migrate batch create` makes one
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
+    pub(crate) batch: Option<String>,
     /// All users of the datafile (the default)
     #[arg(long)]
     pub(crate) all: bool,
@@ -152,10 +162,152 @@ pub(crate) struct Migrate {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The batch [default: everybody]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
+    /// Write again what is missing
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rollback {
+    /// The batch
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["users", "all"])]
+    pub(crate) batch: Option<String>,
+    /// The users listed in this file, one username a line
+    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
+    pub(crate) users: Option<PathBuf>,
+    /// Everybody
+    #[arg(long, conflicts_with_all = ["batch", "users"])]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BatchVerb {
+    /// Selects users and fixes them under a name; nothing runs yet
+    Create(Box<BatchCreate>),
+    /// Every batch, and where it stands
+    List,
+    /// One batch: whom it holds, where it stands, what was done and decided
+    Show(BatchName),
+    /// Stops it at once: nothing new is written, in all workers, within two seconds
+    Pause(BatchControl),
+    /// Goes on, after a pause or after a step that waits for a person
+    Resume(BatchControl),
+    /// Ends its run: what is settled stays, what is left is free for other runs
+    Abort(BatchControl),
+    /// Changes how it goes about it: `max-rate=10`, `max-rate=none`, `abort-at=5%`, `wait=30m`, `approve=yes`, `window=22:00-06:00`
+    Set(BatchSet),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BatchName {
+    /// The batch
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BatchControl {
+    /// The batch
+    pub(crate) name: String,
+    /// Why, for those who read it later
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BatchSet {
+    /// The batch
+    pub(crate) name: String,
+    /// `key=value`, one or more
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Why, for those who read it later
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Cohorts {
+    /// Region: Entra's usage location or country, or the cohort file's; may be repeated, any of them
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Vec<String>,
+    /// Department, in Entra or in the cohort file; may be repeated
+    #[arg(long, value_name = "DEPARTMENT")]
+    pub(crate) department: Vec<String>,
+    /// MFA Server's user group; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Vec<String>,
+    /// Object id of a group in Entra, its transitive members; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) entra_group: Vec<String>,
+    /// A file with one username a line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Vec<PathBuf>,
+    /// Leave out this region
+    #[arg(long, value_name = "REGION")]
+    pub(crate) not_region: Vec<String>,
+    /// Leave out this department
+    #[arg(long, value_name = "DEPARTMENT")]
+    pub(crate) not_department: Vec<String>,
+    /// Leave out this user group of MFA Server
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) not_group: Vec<String>,
+    /// Leave out the members of this group in Entra
+    #[arg(long, value_name = "ID")]
+    pub(crate) not_entra_group: Vec<String>,
+    /// Leave out the users of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) not_users: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BatchCreate {
+    /// Its name
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) cohorts: Cohorts,
+    /// The datafile [default: that of the last run]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datafile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
+    /// A CSV with attributes of users (region, department, group), for what the directory does not carry
+    #[arg(long = "cohorts", value_name = "FILE")]
+    pub(crate) cohort_file: Option<PathBuf>,
+    /// Steps: `10,100,1%,10%,100%`, each judged before the next begins
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) canary: Option<String>,
+    /// Share of failures in a step above which the run stops [default: 2%]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) abort_at: Option<String>,
+    /// How long to wait between steps, such as `30m`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wait: Option<String>,
+    /// A person lets every further step go on, by `batch resume`
+    #[arg(long)]
+    pub(crate) approve: bool,
+    /// When users may be released, such as `22:00-06:00` or `Mon-Fri 22:00-06:00`; may be repeated
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) window: Vec<String>,
+    /// The windows' time zone, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
+    /// Writes a second, at most
+    #[arg(long, value_name = "N")]
+    pub(crate) max_rate: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     /// Print again every two seconds until the run is done
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Of this batch alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -183,8 +335,11 @@ pub(crate) struct Report {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Another run than the last one
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "batch")]
     pub(crate) run: Option<i64>,
+    /// The last run of this batch
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

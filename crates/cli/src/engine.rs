@@ -45,7 +45,7 @@ pub(crate) fn name() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a name for people to read, no configuration")]
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("COMPUTERNAME").ok())
@@ -113,6 +113,14 @@ impl Engine {
         let ledger = open_ledger(config, false).await?;
         let keys = keys::kept_fingerprints(ledger.as_ref(), &sealer).await?;
         Ok(Self::over(ledger, sealer, keys, config, None, None))
+    }
+
+    /// Opens the ledger to change what a batch may do, beside the process that works on it.
+    pub(crate) async fn beside(config: &Config) -> anyhow::Result<Self> {
+        // It must be there and of this build's shape: nothing is made or migrated here.
+        let looked = Self::look(config).await?;
+        let ledger = open_ledger(config, true).await?;
+        Ok(Self::over(ledger, looked.sealer, looked.keys, config, None, None))
     }
 
     fn over(

@@ -112,7 +112,20 @@ pub(crate) fn flags_of(selection: &crate::args::Selection) -> String {
         .iter()
         .filter_map(|(flag, path)| Some(format!("{flag} {}", path.as_ref()?.display())))
         .collect();
-    named.join(" ")
+    let batch = selection.batch.iter().map(|name| format!("--batch {name}"));
+    named.into_iter().chain(batch).collect::<Vec<_>>().join(" ")
+}
+
+/// The most frequent values with their counts, in a line.
+pub(crate) fn most(counts: &std::collections::BTreeMap<String, u64>, shown: usize) -> String {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+    let rest = sorted.len().saturating_sub(shown);
+    let mut said: Vec<String> = sorted.iter().take(shown).map(|(value, n)| format!("{value} {n}")).collect();
+    if rest > 0 {
+        said.push(format!("and {rest} more"));
+    }
+    said.join(", ")
 }
 
 /// Calls `each` for every entry of a run, in datafile order, a page in memory at a time.

@@ -128,6 +128,9 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Inspect(_)
         | Verb::Rehearse(_)
         | Verb::Migrate(_)
+        | Verb::Verify(_)
+        | Verb::Rollback(_)
+        | Verb::Batch(_)
         | Verb::Status(_)
         | Verb::Show(_)
         | Verb::Report(_)
@@ -145,6 +148,9 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Inspect(verb) => verbs::inspect::run(&verb, &loaded.config, json),
         Verb::Rehearse(verb) => verbs::rehearse::run(&verb, &loaded.config, json).await,
         Verb::Migrate(verb) => verbs::migrate::run(&verb, &loaded.config, json).await,
+        Verb::Verify(verb) => verbs::verify::run(&verb, &loaded.config, json).await,
+        Verb::Rollback(verb) => verbs::rollback::run(&verb, &loaded.config, json).await,
+        Verb::Batch(verb) => verbs::batch::run(&verb, &loaded.config, json).await,
         Verb::Status(verb) => verbs::status::run(&verb, &loaded.config, json).await,
         Verb::Show(verb) => verbs::show::run(&verb, &loaded.config, json).await,
         Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,

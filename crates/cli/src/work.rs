@@ -2,7 +2,7 @@
 //! the ledger and the broker. Either way the verb opens it in the ledger, and follows it there.
 
 use crate::config::BrokerKind;
-use crate::engine::{self, ALL, Engine, QUEUE};
+use crate::engine::{self, Engine, QUEUE};
 use crate::meter::Meter;
 use crate::notices::{Notices, Watched};
 use crate::plan_file::PlanFile;
@@ -34,13 +34,14 @@ impl Engine {
     pub(crate) fn spec(
         &self,
         kind: RunKind,
+        batch: &str,
         snapshot: &SnapshotId,
         plan_hash: Option<String>,
         include_unchanged: bool,
     ) -> anyhow::Result<RunSpec> {
         Ok(RunSpec {
             kind,
-            batch: ALL.to_owned(),
+            batch: batch.to_owned(),
             snapshot: snapshot.clone(),
             policy: serde_json::to_string(&self.config.policy)?,
             policy_hash: rules::policy_hash(&self.config.policy),
@@ -130,7 +131,11 @@ impl Engine {
         match released? {
             Released::Done(_) => Ok(true),
             Released::Stopped(_) => Ok(false),
-            Released::Halted(reason) => bail!(halted(&reason)),
+            Released::Closed { reason, .. } => {
+                notices.line(&format!("{reason}; the same command goes on then"));
+                Ok(false)
+            }
+            Released::Halted(reason) => self.stands(run, &reason, notices).await,
         }
     }
 
@@ -141,7 +146,10 @@ impl Engine {
         let end = async {
             loop {
                 match self.ledger.run(id).await {
-                    Ok(Some(Run { halted: Some(reason), .. })) => bail!(halted(&reason)),
+                    Ok(Some(run @ Run { halted: Some(_), .. })) => {
+                        let reason = run.halted.clone().unwrap_or_default();
+                        return self.stands(&run, &reason, notices).await;
+                    }
                     Ok(Some(Run { state: RunState::Done, .. })) => {
                         tokio::time::sleep(services::ACCOUNT * 2).await;
                         return Ok(true);
@@ -172,6 +180,19 @@ impl Engine {
             }
             never = notices.follow(&watched) => match never {},
         }
+    }
+
+    /// A run that stands: by somebody's word or a step's judgement it is resumable as it is; anything else is a failure.
+    async fn stands(&self, run: &Run, reason: &str, notices: &Notices) -> anyhow::Result<bool> {
+        let events = self.ledger.events(Some(&run.spec.batch), 1).await?;
+        let is_meant = |event: &ledger::Event| {
+            event.run == Some(run.id) && ["paused", "judged"].contains(&event.what.as_str())
+        };
+        if !events.first().is_some_and(is_meant) {
+            bail!(halted(reason));
+        }
+        notices.line(reason);
+        Ok(false)
     }
 
     /// A run on file.

@@ -57,8 +57,8 @@ pub struct BatchSettings {
     /// Steps such as `10,100,1%,10%,100%`; absent: everybody at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<String>,
-    /// Share of failures in parts per ten thousand above which a step stops the run.
-    pub abort_at: u32,
+    /// Share of failures above which a step stops the run, such as `2%`.
+    pub abort_at: String,
     /// Seconds between the end of a step and the next one.
     #[serde(default)]
     pub wait_s: u64,
@@ -81,8 +81,8 @@ pub struct BatchSettings {
 impl BatchSettings {
     /// The newest version of the shape.
     pub const VERSION: u8 = 1;
-    /// Two in a hundred.
-    pub const ABORT_AT: u32 = 200;
+    /// What is borne where nothing is said.
+    pub const ABORT_AT: &'static str = "2%";
 }
 
 impl Default for BatchSettings {
@@ -90,7 +90,7 @@ impl Default for BatchSettings {
         Self {
             v: Self::VERSION,
             canary: None,
-            abort_at: Self::ABORT_AT,
+            abort_at: Self::ABORT_AT.to_owned(),
             wait_s: 0,
             approve: false,
             windows: Vec::new(),

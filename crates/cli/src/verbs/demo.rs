@@ -2,7 +2,7 @@
 
 use crate::args::{Demo, Format, Report, Selection, SideFiles};
 use crate::config::Config;
-use crate::engine::{self, Engine};
+use crate::engine::{self, ALL, Engine};
 use crate::notices::Notices;
 use crate::work::Finished;
 use crate::{Exit, lines};
@@ -40,6 +40,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     let selection = Selection {
         datafile: Some(file("users.ndjson")),
         side: SideFiles { devices: None, token_seeds: None },
+        batch: None,
         all: true,
         rejects: Some(file("rejects.csv")),
     };
@@ -56,7 +57,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
             .snapshot(engine::survey(&selection, &config, &notices).await?, &notices, &shutdown)
             .await?;
         super::migrate::write_rejects(&engine, &manifest, &selection, &notices).await?;
-        let spec = engine.spec(kind, &manifest.id, None, false)?;
+        let spec = engine.spec(kind, ALL, &manifest.id, None, false)?;
         let done = engine.work(&spec, None, &notices, &shutdown).await?;
         say(&format!("   {}", lines::counts(&done.counts)));
         if kind == RunKind::Rehearse {
@@ -73,7 +74,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
 
     say("5. report: what became of every user and why");
     for (format, name) in [(Format::Html, "report.html"), (Format::Csv, "report.csv")] {
-        let verb = Report { format, out: Some(file(name)), run: Some(done.run.id.0) };
+        let verb = Report { format, out: Some(file(name)), run: Some(done.run.id.0), batch: None };
         super::report::write(&verb, format, &config).await?;
     }
     shutdown.request();

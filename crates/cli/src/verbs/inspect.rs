@@ -51,6 +51,7 @@ pub(crate) fn run(verb: &Inspect, config: &Config, json: bool) -> anyhow::Result
             let selection = crate::args::Selection {
                 datafile: Some(verb.file.clone()),
                 side: verb.side.clone(),
+                batch: None,
                 all: true,
                 rejects: None,
             };

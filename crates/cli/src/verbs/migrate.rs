@@ -2,7 +2,7 @@
 
 use crate::args::{Migrate, Selection};
 use crate::config::Config;
-use crate::engine::{self, ALL, Engine};
+use crate::engine::{self, Engine};
 use crate::notices::Notices;
 use crate::plan_file::PlanFile;
 use crate::work::Finished;
@@ -31,7 +31,8 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
     let include_unchanged =
         verb.include_unchanged || plan.as_ref().is_some_and(|p| p.header.include_unchanged);
     let hash = plan.as_ref().map(|p| p.hash.clone());
-    let spec = engine.spec(RunKind::Migrate, &manifest.id, hash, include_unchanged)?;
+    let batch = engine.batch_name(verb.selection.batch.as_deref()).await?;
+    let spec = engine.spec(RunKind::Migrate, &batch, &manifest.id, hash, include_unchanged)?;
     write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let finished = engine.work(&spec, plan.as_ref(), &notices, &shutdown).await?;
     if json {
@@ -61,7 +62,7 @@ pub(crate) fn exit_of(finished: &Finished) -> Exit {
 pub(crate) fn end_object(finished: &Finished, manifest: &SnapshotManifest) -> serde_json::Value {
     let totals = finished.run.totals;
     serde_json::json!({
-        "batch": ALL,
+        "batch": finished.run.spec.batch,
         "run": finished.run.id,
         "read": manifest.read,
         "accepted": manifest.accepted,

@@ -1,5 +1,6 @@
 //! One file a verb: it composes, calls, prints. Results go to standard output, everything else to standard error.
 
+pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod config_show;
 pub(crate) mod demo;
@@ -8,7 +9,9 @@ pub(crate) mod inspect;
 pub(crate) mod migrate;
 pub(crate) mod rehearse;
 pub(crate) mod report;
+pub(crate) mod rollback;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod status;
+pub(crate) mod verify;

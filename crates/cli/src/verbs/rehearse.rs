@@ -27,7 +27,8 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     let engine = Engine::open(config).await?;
     let manifest = engine.snapshot(surveyed, &notices, &shutdown).await?;
     super::migrate::write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
-    let spec = engine.spec(RunKind::Rehearse, &manifest.id, None, verb.include_unchanged)?;
+    let batch = engine.batch_name(verb.selection.batch.as_deref()).await?;
+    let spec = engine.spec(RunKind::Rehearse, &batch, &manifest.id, None, verb.include_unchanged)?;
     let finished = engine.work(&spec, None, &notices, &shutdown).await?;
     if !finished.done {
         notices.line("stopped before the end; nothing was written to Graph. Run the same command again to rehearse anew");

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::{Exit, Usage, report};
 use anyhow::{Context, bail};
 use contract::{RunId, RunKind};
+use ledger::Run;
 use std::io::{BufWriter, Write};
 
 pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::Result<Exit> {
@@ -20,9 +21,10 @@ pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::R
 /// Writes the report where it was asked for; answers the run that it is about.
 pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> anyhow::Result<RunId> {
     let engine = Engine::look(config).await?;
-    let run = match verb.run {
-        Some(id) => engine.ledger.run(RunId(id)).await?,
-        None => match engine.ledger.latest_run(&[RunKind::Migrate]).await? {
+    let run = match (verb.run, &verb.batch) {
+        (Some(id), _) => engine.ledger.run(RunId(id)).await?,
+        (None, Some(batch)) => last_of(&engine, batch).await?,
+        (None, None) => match engine.ledger.latest_run(&[RunKind::Migrate]).await? {
             Some(run) => Some(run),
             None => engine.ledger.latest_run(&[RunKind::Rehearse]).await?,
         },
@@ -44,6 +46,13 @@ pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> any
     }
     out.flush()?;
     Ok(run.id)
+}
+
+/// The last run of a batch that its users have entries of.
+async fn last_of(engine: &Engine, batch: &str) -> anyhow::Result<Option<Run>> {
+    let name = engine.batch_name(Some(batch)).await?;
+    let runs = engine.ledger.runs_of(&name).await?;
+    Ok(runs.into_iter().find(|run| run.spec.kind != RunKind::Survey))
 }
 
 /// Users by code, for summaries; the most frequent first.

@@ -2,7 +2,7 @@
 
 use crate::args::Status;
 use crate::config::{BrokerKind, Config, LedgerKind};
-use crate::engine::Engine;
+use crate::engine::{ALL, Engine};
 use crate::{Exit, lines, services};
 use contract::{RunKind, RunState};
 use ledger::{Checkpoint, Counts, ParkedMessage, Run, Seen, ServiceKind};
@@ -19,18 +19,46 @@ const LAST_PARKED: u32 = 5;
 pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::Result<Exit> {
     loop {
         let engine = Engine::look(config).await?;
-        let kinds = [RunKind::Migrate, RunKind::Rehearse, RunKind::Verify, RunKind::Rollback];
-        let Some(run) = engine.ledger.latest_run(&kinds).await? else {
+        let runs = runs(&engine, verb.batch.as_deref()).await?;
+        if runs.is_empty() {
             print_services(&engine, json).await?;
             return Ok(Exit::Done);
-        };
-        print(&engine, &run, json).await?;
-        let over = matches!(run.state, RunState::Done | RunState::Superseded);
-        if !verb.watch || over {
+        }
+        for run in &runs {
+            print(&engine, run, json).await?;
+        }
+        let over = |run: &Run| matches!(run.state, RunState::Done | RunState::Superseded);
+        if !verb.watch || runs.iter().all(over) {
             return Ok(Exit::Done);
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// The runs to show: all that are under way, or else the last one.
+async fn runs(engine: &Engine, batch: Option<&str>) -> anyhow::Result<Vec<Run>> {
+    let ledger = engine.ledger.as_ref();
+    let kinds = [RunKind::Migrate, RunKind::Rehearse, RunKind::Verify, RunKind::Rollback];
+    let last = match batch {
+        Some(name) => {
+            let name = engine.batch_name(Some(name)).await?;
+            ledger.runs_of(&name).await?.into_iter().find(|run| run.spec.kind != RunKind::Survey)
+        }
+        None => ledger.latest_run(&kinds).await?,
+    };
+    let mut runs = Vec::new();
+    for control in ledger.controls().await? {
+        let run = ledger.run(control.run).await?;
+        runs.extend(
+            run.filter(|run| {
+                kinds.contains(&run.spec.kind) && batch.is_none_or(|name| name == run.spec.batch)
+            }),
+        );
+    }
+    if runs.is_empty() {
+        runs.extend(last);
+    }
+    Ok(runs)
 }
 
 /// Before the first run: who is there, and what was set aside.
@@ -103,6 +131,7 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
                 "snapshot": run.spec.snapshot, "openedAt": lines::time(run.opened_at_ms),
                 "entries": lines::counts_json(&counts), "usersPerSecond": speed.users_per_s,
                 "etaSeconds": speed.eta.map(|e| e.as_secs()), "waits": reason, "checkpoints": shown,
+                "step": run.step + 1, "steps": run.steps,
                 "services": seen.iter().map(service_json).collect::<Vec<_>>(),
                 "parkedMessages": parked_in_all,
                 "lastParked": parked.iter().map(parked_json).collect::<Vec<_>>(),
@@ -111,9 +140,11 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     println!(
-        "run {}: {} of snapshot {}, {} since {}",
+        "run {}: {} of {}{}, snapshot {}, {} since {}",
         run.id,
         run.spec.kind.as_str(),
+        if run.spec.batch == ALL { "everybody" } else { &run.spec.batch },
+        step(run),
         run.spec.snapshot,
         run.state.as_str(),
         lines::time(run.opened_at_ms)
@@ -137,6 +168,14 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Where the canary stands, if there is one.
+fn step(run: &Run) -> String {
+    match run.steps.len() {
+        0 | 1 => String::new(),
+        steps => format!(", step {} of {steps}", run.step + 1),
+    }
 }
 
 fn service_json(seen: &Seen) -> serde_json::Value {
@@ -173,6 +212,9 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
     }
     if let Some(reason) = &run.halted {
         return Ok(Some(format!("halted: {reason}; the command that began it goes on with it")));
+    }
+    if let Some(reason) = &run.waits_for {
+        return Ok(Some(reason.clone()));
     }
     let ledger = engine.ledger.as_ref();
     if engine.config().broker_kind()? != BrokerKind::Embedded {

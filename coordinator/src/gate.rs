@@ -1,0 +1,187 @@
+//! The gate of a run: whether users may be released now, and which step of the canary. Every answer has its reason, and
+//! the reason is on file for `status`.
+//!
+//! It decides by the rules from what the rows say, so that a successor decides the same. A step begins only when the one
+//! before it was judged; what needs a person halts the run, and `let_go_on` is how a person goes on.
+
+use crate::{Coordinator, Error};
+use contract::{BatchSettings, RunKind};
+use ledger::{Event, Run};
+use rules::{Share, Steps, Verdict, Windows};
+
+/// Who files what is decided here.
+const BY: &str = "coordinator";
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Users may be released.
+    Open,
+    /// Not now, but soon enough to wait for it here.
+    Wait,
+    /// Not before another time.
+    Closed {
+        /// In words for the operator.
+        reason: String,
+        /// Milliseconds since 1970 UTC.
+        opens_at_ms: i64,
+    },
+}
+
+/// How a run goes about it, read once.
+pub(crate) struct Pacing {
+    steps: Option<Steps>,
+    abort_at: Share,
+    windows: Windows,
+    settings: BatchSettings,
+}
+
+impl Pacing {
+    /// A migration keeps to its batch's settings; everything else goes at once.
+    pub(crate) async fn of(coordinator: &Coordinator, run: &Run) -> Result<Self, Error> {
+        let settings = match run.spec.kind {
+            RunKind::Migrate => coordinator.settings(&run.spec.batch).await?,
+            // A way back is wanted now, and what only reads disturbs nobody.
+            RunKind::Rollback | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+                BatchSettings::default()
+            }
+        };
+        let unreadable = || Error::Settings(run.spec.batch.clone());
+        let steps: Option<Steps> =
+            settings.canary.as_deref().map(str::parse).transpose().map_err(|_| unreadable())?;
+        let abort_at: Share = settings.abort_at.parse().map_err(|_| unreadable())?;
+        let windows = Windows::parse(&settings.windows, &settings.tz).map_err(|_| unreadable())?;
+        Ok(Self { steps, abort_at, windows, settings })
+    }
+}
+
+impl Coordinator {
+    /// The settings of a batch; those of everybody's are the defaults.
+    async fn settings(&self, batch: &str) -> Result<BatchSettings, Error> {
+        match self.ledger.batch(batch).await? {
+            Some(found) => {
+                serde_json::from_str(&found.made.settings).map_err(|_| Error::Settings(batch.to_owned()))
+            }
+            None => Ok(BatchSettings::default()),
+        }
+    }
+
+    /// Assigns a run's users to the steps of its canary, once.
+    pub(crate) async fn assign_steps(&self, run: &Run, pacing: &Pacing) -> Result<(), Error> {
+        let Some(steps) = &pacing.steps else { return Ok(()) };
+        if !run.steps.is_empty() {
+            return Ok(());
+        }
+        let users = self.ledger.step_counts(run.id, 0).await?.users;
+        let sizes = steps.sizes(u32::try_from(users).unwrap_or(u32::MAX));
+        let ends: Vec<u64> = sizes
+            .into_iter()
+            .scan(0, |end, size| {
+                *end += u64::from(size);
+                Some(*end)
+            })
+            .collect();
+        Ok(self.ledger.assign_steps(run.id, &ends).await?)
+    }
+
+    /// Whether users of the run may be released at a time in milliseconds since 1970 UTC.
+    pub(crate) async fn gate(&self, run: &Run, pacing: &Pacing, now_ms: i64) -> Result<Gate, Error> {
+        match pacing.windows.state(now_ms) {
+            rules::WindowState::Closed { opens_at_ms, reason } => {
+                self.tell(run, Some(&reason)).await?;
+                return Ok(Gate::Closed { reason, opens_at_ms });
+            }
+            rules::WindowState::Open { .. } => {}
+        }
+        if run.steps.len() < 2 {
+            self.tell(run, None).await?;
+            return Ok(Gate::Open);
+        }
+        let counts = self.ledger.step_counts(run.id, run.step).await?;
+        let is_last = usize::try_from(run.step + 1).is_ok_and(|next| next >= run.steps.len());
+        if counts.settled < counts.users || is_last {
+            self.tell(run, None).await?;
+            return Ok(Gate::Open);
+        }
+        let said = format!("step {} of {} is done", run.step + 1, run.steps.len());
+        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let step = rules::StepCounts {
+            users: number(counts.users),
+            processed: number(counts.processed),
+            failed: number(counts.failed),
+        };
+        let verdict = rules::judge(step, pacing.abort_at, false);
+        match verdict {
+            Verdict::Go => {}
+            Verdict::Abort { .. } | Verdict::Inconclusive { .. } => {
+                self.stand(run, &format!("{said}: {verdict}")).await?;
+                return Ok(Gate::Wait);
+            }
+        }
+        if pacing.settings.approve {
+            self.stand(run, &format!("{said}, and a person lets the next one begin")).await?;
+            return Ok(Gate::Wait);
+        }
+        let wait_ms = i64::try_from(pacing.settings.wait_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
+        let begins_at = counts.last_settled_at_ms.unwrap_or(now_ms).saturating_add(wait_ms);
+        if now_ms < begins_at {
+            let left_s = (begins_at - now_ms) / 1_000 + 1;
+            self.tell(run, Some(&format!("{said}; the next one begins in {left_s} s"))).await?;
+            return Ok(Gate::Wait);
+        }
+        self.next_step(run, BY, &format!("{said}: {} processed, {} failed", step.processed, step.failed))
+            .await?;
+        Ok(Gate::Wait)
+    }
+
+    /// Lets a run go on that stands, by a person's word: a step that is done gives way to the next one. Answers that step,
+    /// from 0.
+    ///
+    /// # Errors
+    /// The ledger failed.
+    pub async fn let_go_on(&self, run: &Run) -> Result<Option<u32>, Error> {
+        let mut opened = None;
+        if run.steps.len() > 1 && run.halted.is_some() {
+            let counts = self.ledger.step_counts(run.id, run.step).await?;
+            let next = run.step + 1;
+            if counts.settled >= counts.users && usize::try_from(next).is_ok_and(|n| n < run.steps.len()) {
+                self.ledger.open_step(run.id, next).await?;
+                opened = Some(next);
+            }
+        }
+        self.ledger.resume_run(run.id).await?;
+        Ok(opened)
+    }
+
+    async fn next_step(&self, run: &Run, by: &str, why: &str) -> Result<(), Error> {
+        self.ledger.open_step(run.id, run.step + 1).await?;
+        self.note(run, by, "step", why).await
+    }
+
+    /// Halts a run until a person says go.
+    async fn stand(&self, run: &Run, why: &str) -> Result<(), Error> {
+        let how = format!("{why}; `mfa-migrate batch resume {}` goes on", run.spec.batch);
+        self.ledger.halt_run(run.id, &how).await?;
+        self.note(run, BY, "judged", why).await
+    }
+
+    async fn note(&self, run: &Run, by: &str, what: &str, why: &str) -> Result<(), Error> {
+        let event = Event {
+            at_ms: 0,
+            by: by.to_owned(),
+            batch: run.spec.batch.clone(),
+            run: Some(run.id),
+            what: what.to_owned(),
+            why: why.to_owned(),
+        };
+        Ok(self.ledger.record_event(&event).await?)
+    }
+
+    /// Tells why nothing is released, when that has changed.
+    async fn tell(&self, run: &Run, reason: Option<&str>) -> Result<(), Error> {
+        if run.waits_for.as_deref() != reason {
+            self.ledger.tell_waits(run.id, reason).await?;
+        }
+        Ok(())
+    }
+}

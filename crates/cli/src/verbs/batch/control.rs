@@ -1,0 +1,96 @@
+//! `batch pause|resume|abort|set`: takes effect in every worker within two seconds, and is on record with who and why.
+//!
+//! They write to the ledger alone, beside whatever works on the batch.
+
+use super::settings;
+use crate::args::{BatchControl, BatchSet};
+use crate::config::Config;
+use crate::engine::{ALL, Engine};
+use crate::{Exit, Usage};
+use anyhow::bail;
+use contract::{RunKind, RunState};
+use ledger::Run;
+
+/// The run of a batch that is not over.
+async fn running(engine: &Engine, name: &str) -> anyhow::Result<Run> {
+    let name = engine.batch_name(Some(name)).await?;
+    let runs = engine.ledger.runs_of(&name).await?;
+    let unfinished = |run: &Run| {
+        matches!(run.state, RunState::Preparing | RunState::Open) && run.spec.kind != RunKind::Survey
+    };
+    match runs.into_iter().find(unfinished) {
+        Some(run) => Ok(run),
+        None => bail!(Usage(format!(
+            "no run of batch {name} is under way; `mfa-migrate batch show {name}` tells what was"
+        ))),
+    }
+}
+
+fn because(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(": {why}") }
+}
+
+pub(super) async fn pause(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
+    let engine = Engine::beside(config).await?;
+    let run = running(&engine, &verb.name).await?;
+    if run.halted.is_some() {
+        println!("batch {}: it stands already", verb.name);
+        return Ok(Exit::Done);
+    }
+    let reason = format!("paused by {}{}", super::who(), because(&verb.why));
+    engine.ledger.halt_run(run.id, &reason).await?;
+    engine.note_event(&run.spec.batch, Some(run.id), "paused", &verb.why).await?;
+    println!("batch {}: paused; what is under way ends, and nothing new is written", verb.name);
+    println!("next: mfa-migrate batch resume {}   or: mfa-migrate rollback --batch {}", verb.name, verb.name);
+    Ok(Exit::Done)
+}
+
+pub(super) async fn resume(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
+    let engine = Engine::beside(config).await?;
+    let run = running(&engine, &verb.name).await?;
+    let step = engine.coordinator.let_go_on(&run).await?;
+    engine.note_event(&run.spec.batch, Some(run.id), "resumed", &verb.why).await?;
+    match step {
+        Some(step) => println!("batch {}: step {} of {} begins", verb.name, step + 1, run.steps.len()),
+        None => println!("batch {}: it goes on", verb.name),
+    }
+    println!(
+        "next: mfa-migrate status --watch   (where no `serve coordinator` runs, the command that began it goes on with it)"
+    );
+    Ok(Exit::Done)
+}
+
+pub(super) async fn abort(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
+    let engine = Engine::beside(config).await?;
+    let run = running(&engine, &verb.name).await?;
+    // Halted first: what is under way ends as in a pause.
+    engine.ledger.halt_run(run.id, &format!("aborted by {}{}", super::who(), because(&verb.why))).await?;
+    engine.ledger.set_run_state(run.id, RunState::Superseded).await?;
+    engine.note_event(&run.spec.batch, Some(run.id), "aborted", &verb.why).await?;
+    println!("batch {}: run {} is ended; what is settled stays", verb.name, run.id);
+    println!(
+        "next: mfa-migrate rollback --batch {name}   takes it back, and mfa-migrate migrate --batch {name} begins anew with what is left",
+        name = verb.name
+    );
+    Ok(Exit::Done)
+}
+
+pub(super) async fn set(verb: &BatchSet, config: &Config) -> anyhow::Result<Exit> {
+    if verb.name == ALL {
+        bail!(Usage(
+            "everybody's batch has no settings; make a batch of the users with `mfa-migrate batch create`"
+                .to_owned()
+        ));
+    }
+    let engine = Engine::beside(config).await?;
+    let batch = engine.batch(&verb.name).await?;
+    let mut settings = Engine::settings(&batch)?;
+    for change in &verb.settings {
+        settings::change(&mut settings, change)?;
+    }
+    engine.ledger.set_batch(&verb.name, &serde_json::to_string(&settings)?).await?;
+    let said = verb.settings.join(" ");
+    engine.note_event(&verb.name, None, "set", &format!("{said}{}", because(&verb.why))).await?;
+    println!("batch {}: {}", verb.name, settings::line(&settings));
+    Ok(Exit::Done)
+}

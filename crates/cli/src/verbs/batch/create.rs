@@ -1,0 +1,242 @@
+//! `batch create`: surveys the directory, fixes whom the selector takes, and says what that means before anything runs.
+
+use super::settings;
+use crate::args::{BatchCreate, Cohorts, Selection};
+use crate::config::Config;
+use crate::engine::{self, ALL, Engine};
+use crate::notices::Notices;
+use crate::{Exit, Usage, lines};
+use anyhow::{Context, bail};
+use contract::{BatchSettings, Cohort, EntraId, RunId, RunKind, Selector, SnapshotManifest};
+use coordinator::{Selected, Sources};
+use extractor::CohortRow;
+use ledger::NewBatch;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use telemetry::{Shutdown, shutdown_on_signal};
+
+/// Values that are shown of regions and departments.
+const SHOWN: usize = 10;
+
+pub(super) async fn run(verb: &BatchCreate, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    must_be_a_name(&verb.name)?;
+    let settings = settings::of(verb)?;
+    let selector = selector(&verb.cohorts);
+    let mut sources = Sources { lists: lists(&verb.cohorts)?, ..Sources::default() };
+    if let Some(path) = &verb.cohort_file {
+        sources.attributes = attributes(path)?;
+    }
+    let reader = graph::Reader::new(config.graph()?, graph::Pace::new())?;
+    let shutdown = Shutdown::new();
+    shutdown_on_signal(shutdown.clone());
+    let notices = Notices::new("batch");
+    let selection = Selection {
+        datafile: verb.datafile.clone(),
+        side: verb.side.clone(),
+        batch: None,
+        all: true,
+        rejects: None,
+    };
+    let surveyed = engine::survey(&selection, config, &notices).await?;
+    let engine = Engine::open(config).await?;
+    for id in verb.cohorts.entra_group.iter().chain(&verb.cohorts.not_entra_group) {
+        notices.step(&format!("reading the members of group {id}"));
+        sources.groups.insert(id.clone(), members(&reader, id).await?);
+    }
+    let manifest = engine.snapshot(surveyed, &notices, &shutdown).await?;
+    let made = Making { name: &verb.name, selector: &selector, settings: &settings, sources: &sources };
+    let Some(selected) = make(&engine, &made, &manifest, &notices, &shutdown).await? else {
+        notices.line("stopped before the batch was made; the same command makes it");
+        return Ok(Exit::Stopped);
+    };
+    let overlaps = engine.ledger.overlaps(&verb.name).await?;
+    if json {
+        println!("{}", as_json(&verb.name, &selected, &overlaps));
+    } else {
+        print(&verb.name, &selected, &overlaps);
+    }
+    Ok(Exit::Done)
+}
+
+/// What a batch is made of.
+struct Making<'a> {
+    name: &'a str,
+    selector: &'a Selector,
+    settings: &'a BatchSettings,
+    sources: &'a Sources,
+}
+
+/// Surveys, selects and freezes; nothing where it was stopped before.
+async fn make(
+    engine: &Engine,
+    making: &Making<'_>,
+    manifest: &SnapshotManifest,
+    notices: &Notices,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Selected>> {
+    let batch = NewBatch {
+        name: making.name.to_owned(),
+        snapshot: manifest.id.clone(),
+        selector: serde_json::to_string(making.selector)?,
+        settings: serde_json::to_string(making.settings)?,
+        by: super::who(),
+    };
+    engine.ledger.create_batch(&batch).await?;
+    let spec = engine.spec(RunKind::Survey, ALL, &manifest.id, None, false)?;
+    let survey = engine.work(&spec, None, notices, shutdown).await?;
+    if !survey.done {
+        return Ok(None);
+    }
+    let selected = select(engine, making, survey.run.id).await?;
+    engine.ledger.freeze_batch(making.name).await?;
+    let why = format!("{} users, {} of them without a match", selected.users, selected.unmatched);
+    engine.note_event(making.name, None, "created", &why).await?;
+    Ok(Some(selected))
+}
+
+async fn select(engine: &Engine, making: &Making<'_>, survey: RunId) -> anyhow::Result<Selected> {
+    let selected = engine.coordinator.select(making.name, survey, making.selector, making.sources).await?;
+    if selected.users == 0 {
+        bail!(Usage(format!(
+            "nobody of the datafile meets the selection, so no batch \"{}\" was made; `mfa-migrate inspect FILE` counts groups, and \
+             regions and departments come from Entra or --cohorts FILE",
+            making.name
+        )));
+    }
+    Ok(selected)
+}
+
+/// Makes a batch of a list of users, for verbs that take a file instead of a batch.
+pub(crate) async fn make_from_lists(
+    engine: &Engine,
+    name: &str,
+    path: &Path,
+    manifest: &SnapshotManifest,
+    notices: &Notices,
+    shutdown: &Shutdown,
+) -> anyhow::Result<bool> {
+    let list = path.display().to_string();
+    let selector =
+        Selector { only: Cohort { users: vec![list.clone()], ..Cohort::default() }, ..Selector::default() };
+    let sources = Sources { lists: BTreeMap::from([(list, listed(path)?)]), ..Sources::default() };
+    let settings = BatchSettings::default();
+    let making = Making { name, selector: &selector, settings: &settings, sources: &sources };
+    Ok(make(engine, &making, manifest, notices, shutdown).await?.is_some())
+}
+
+fn must_be_a_name(name: &str) -> anyhow::Result<()> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name == ALL {
+        bail!(Usage(format!("\"{ALL}\" is everybody's batch and is there already; take another name")));
+    }
+    if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+        bail!(Usage("a batch's name has 1 to 64 letters, digits, dashes, dots or underscores".to_owned()));
+    }
+    Ok(())
+}
+
+fn selector(cohorts: &Cohorts) -> Selector {
+    let names = |paths: &[PathBuf]| paths.iter().map(|p| p.display().to_string()).collect();
+    Selector {
+        only: Cohort {
+            region: cohorts.region.clone(),
+            department: cohorts.department.clone(),
+            group: cohorts.group.clone(),
+            entra_group: cohorts.entra_group.clone(),
+            users: names(&cohorts.users),
+        },
+        except: Cohort {
+            region: cohorts.not_region.clone(),
+            department: cohorts.not_department.clone(),
+            group: cohorts.not_group.clone(),
+            entra_group: cohorts.not_entra_group.clone(),
+            users: names(&cohorts.not_users),
+        },
+    }
+}
+
+fn lists(cohorts: &Cohorts) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
+    cohorts
+        .users
+        .iter()
+        .chain(&cohorts.not_users)
+        .map(|path| Ok((path.display().to_string(), listed(path)?)))
+        .collect()
+}
+
+/// The usernames of a list, in lower case; blank lines and those that begin with `#` are nobody.
+pub(crate) fn listed(path: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("the list {} cannot be read: {error}", path.display())))?;
+    let names: BTreeSet<String> = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(|line| line.trim().to_lowercase())
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .collect();
+    if names.is_empty() {
+        bail!(Usage(format!("the list {} names nobody; it takes one username a line", path.display())));
+    }
+    Ok(names)
+}
+
+fn attributes(path: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let mut found = BTreeMap::new();
+    for row in extractor::cohorts(path)? {
+        match row? {
+            CohortRow::User(name, attributes) => drop(found.insert(name.trim().to_lowercase(), attributes)),
+            CohortRow::Rejected(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+async fn members(reader: &graph::Reader, group: &str) -> anyhow::Result<BTreeSet<EntraId>> {
+    let mut members = BTreeSet::new();
+    let mut next: Option<String> = None;
+    loop {
+        let page = match reader.group_members_page(group, next.as_deref()).await {
+            Err(graph::Error::NotFound) => {
+                bail!(Usage(format!("there is no group {group} in Entra; --entra-group takes its object id")))
+            }
+            other => other.with_context(|| format!("the members of group {group} could not be read"))?,
+        };
+        members.extend(page.items);
+        match page.next {
+            Some(link) => next = Some(link),
+            None => return Ok(members),
+        }
+    }
+}
+
+fn as_json(name: &str, selected: &Selected, overlaps: &[(String, u64)]) -> serde_json::Value {
+    serde_json::json!({
+        "batch": name,
+        "users": selected.users,
+        "unmatched": selected.unmatched,
+        "unknown": selected.unknown.len(),
+        "regions": selected.regions,
+        "departments": selected.departments,
+        "overlaps": overlaps.iter().map(|(name, n)| serde_json::json!({ "batch": name, "users": n })).collect::<Vec<_>>(),
+    })
+}
+
+fn print(name: &str, selected: &Selected, overlaps: &[(String, u64)]) {
+    println!("batch {name}: {} users, fixed from now on", selected.users);
+    if selected.unmatched > 0 {
+        println!(
+            "  {} of them match no Entra user, or not one alone: they will be skipped, and a rehearsal says why",
+            selected.unmatched
+        );
+    }
+    if !selected.unknown.is_empty() {
+        println!("  {} listed names are in no record of the datafile", selected.unknown.len());
+    }
+    for (what, counts) in [("region", &selected.regions), ("department", &selected.departments)] {
+        println!("  by {what}: {}", lines::most(counts, SHOWN));
+    }
+    for (other, users) in overlaps {
+        println!("  {users} of them are in batch {other} too; whichever runs first has them while it runs");
+    }
+    println!("next: mfa-migrate rehearse --batch {name}   then: mfa-migrate migrate --batch {name}");
+}
