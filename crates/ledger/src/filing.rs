@@ -4,13 +4,16 @@
 //! they are moved from its accepted to its rejected, so that `read` stays the sum of both.
 
 use crate::Error;
-use contract::SnapshotManifest;
+use contract::{RunId, SnapshotManifest};
 
 /// The field of a reject that stands for a record whose message came damaged; no field of a source is called so.
 pub(crate) const MESSAGE: &str = "(message)";
 
 /// Why a run with a reviewed plan is not driven at first.
 pub(crate) const PLAN_IS_FILED: &str = "its reviewed plan is still being filed";
+
+/// How the slots of tokens begin.
+pub(crate) const TOKEN_SLOTS: &str = "hardwareOath:";
 
 /// The rows of a snapshot, counted.
 pub(crate) struct OnFile {
@@ -47,4 +50,9 @@ impl OnFile {
             ..manifest.clone()
         })
     }
+}
+
+/// What has to do with the users of a run comes after they are fixed.
+pub(crate) fn no_users_yet(run: RunId) -> Error {
+    Error::Incomplete { what: format!("run {run} (its users)"), expected: 1, found: 0 }
 }

@@ -111,97 +111,63 @@ pub trait Ledger: Send + Sync + 'static {
     async fn resume_run(&self, id: RunId) -> Result<(), Error>;
 
     /// The runs of a batch, newest first.
-    async fn runs_of(&self, batch: &str) -> Result<Vec<Run>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "runs_of" })
-    }
+    async fn runs_of(&self, batch: &str) -> Result<Vec<Run>, Error>;
 
     /// Assigns the entries of a run to the steps of its canary: `sizes` are users added up (`[10, 110, …]`), counted in
     /// the order of the ordinals over those that matching did not leave out. What is beyond the last is in the last step.
     /// A run whose steps are assigned is left as it is.
-    async fn assign_steps(&self, run: RunId, sizes: &[u64]) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "assign_steps" })
-    }
+    async fn assign_steps(&self, run: RunId, sizes: &[u64]) -> Result<(), Error>;
 
     /// Lets a step be released, and all before it; never goes back.
-    async fn open_step(&self, run: RunId, step: u32) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "open_step" })
-    }
+    async fn open_step(&self, run: RunId, step: u32) -> Result<(), Error>;
 
     /// How a step stands.
-    async fn step_counts(&self, run: RunId, step: u32) -> Result<StepCounts, Error> {
-        Err(Error::Row { operation: "not built yet", column: "step_counts" })
-    }
+    async fn step_counts(&self, run: RunId, step: u32) -> Result<StepCounts, Error>;
 
     /// Tells why nothing of a run is released (`None`: something is).
-    async fn tell_waits(&self, run: RunId, reason: Option<&str>) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "tell_waits" })
-    }
+    async fn tell_waits(&self, run: RunId, reason: Option<&str>) -> Result<(), Error>;
 
     /// What workers must know of all runs that are not over.
-    async fn controls(&self) -> Result<Vec<Control>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "controls" })
-    }
+    async fn controls(&self) -> Result<Vec<Control>, Error>;
 
     /// Freezes the entries of a verification or a rollback, and opens the run: every user of the batch that a migration
     /// has an entry of (the newest that found an Entra user, or else the newest). Those of whom a pre-image stands, or an
     /// intent has no outcome, wait for a worker; the others are settled `unchanged`. Calling it again changes nothing. A
     /// user who is not in the run's own snapshot any more has a negative ordinal and an empty record.
-    async fn freeze_touched(&self, run: RunId) -> Result<MatchCounts, Error> {
-        Err(Error::Row { operation: "not built yet", column: "freeze_touched" })
-    }
+    async fn freeze_touched(&self, run: RunId) -> Result<MatchCounts, Error>;
 
     /// Forgets what was last applied to the Entra users of these entries, so that rule U5 asks for them again.
-    async fn forget_applied(&self, run: RunId, ordinals: &[i64]) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "forget_applied" })
-    }
+    async fn forget_applied(&self, run: RunId, ordinals: &[i64]) -> Result<(), Error>;
 
     // Batches.
 
     /// Begins to make a batch (`Error::BatchExists` where the name is taken by one that is frozen; one that was left
     /// half-made is begun anew).
-    async fn create_batch(&self, batch: &NewBatch) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "create_batch" })
-    }
+    async fn create_batch(&self, batch: &NewBatch) -> Result<(), Error>;
 
     /// Adds users to a batch that is not frozen; one who is there already is left.
-    async fn add_members(&self, batch: &str, members: &[Member]) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "add_members" })
-    }
+    async fn add_members(&self, batch: &str, members: &[Member]) -> Result<(), Error>;
 
     /// Fixes the users of a batch.
-    async fn freeze_batch(&self, batch: &str) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "freeze_batch" })
-    }
+    async fn freeze_batch(&self, batch: &str) -> Result<(), Error>;
 
     /// One batch.
-    async fn batch(&self, name: &str) -> Result<Option<Batch>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "batch" })
-    }
+    async fn batch(&self, name: &str) -> Result<Option<Batch>, Error>;
 
     /// All batches, by name.
-    async fn batches(&self) -> Result<Vec<Batch>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "batches" })
-    }
+    async fn batches(&self) -> Result<Vec<Batch>, Error>;
 
     /// The frozen batches that share users with this one, by name, with how many.
-    async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "overlaps" })
-    }
+    async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error>;
 
     /// Changes the settings of a batch (`contract::BatchSettings` as JSON).
-    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "set_batch" })
-    }
+    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error>;
 
     /// Files something that was done or decided.
-    async fn record_event(&self, event: &Event) -> Result<(), Error> {
-        Err(Error::Row { operation: "not built yet", column: "record_event" })
-    }
+    async fn record_event(&self, event: &Event) -> Result<(), Error>;
 
     /// What was done and decided of a batch (`None`: of all), newest first, at most `limit`.
-    async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error> {
-        Err(Error::Row { operation: "not built yet", column: "events" })
-    }
+    async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error>;
 
     // Who is at work.
 

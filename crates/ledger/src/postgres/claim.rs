@@ -17,7 +17,7 @@ use std::time::Duration;
 /// no outcome: then a write may have begun.
 const CLAIM: &str = "
     WITH wanted AS MATERIALIZED (
-        SELECT e.ordinal, e.cut_short AND EXISTS (SELECT FROM intent i
+        SELECT e.ordinal, e.snapshot, e.cut_short AND EXISTS (SELECT FROM intent i
                    WHERE i.entra = e.entra AND i.run = e.run AND i.epoch = e.epoch AND i.outcome IS NULL) AS crashed
           FROM entry e
          WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'waiting'
@@ -31,10 +31,11 @@ const CLAIM: &str = "
            not_before = NULL, cut_short = false,
            crashes = e.crashes + w.crashed::int, attempts = e.attempts + w.crashed::int
       FROM wanted w
-      LEFT JOIN reviewed v ON v.run = $1 AND v.ordinal = w.ordinal, record r
-     WHERE e.run = $1 AND e.ordinal = w.ordinal AND r.snapshot = e.snapshot AND r.ordinal = w.ordinal
+      LEFT JOIN record r ON r.snapshot = w.snapshot AND r.ordinal = w.ordinal
+      LEFT JOIN reviewed v ON v.run = $1 AND v.ordinal = w.ordinal
+     WHERE e.run = $1 AND e.ordinal = w.ordinal
     RETURNING e.ordinal, e.epoch, e.user_key, e.entra, e.content, e.guest, e.allowed, e.attempts, e.crashes, e.snoozes,
-              e.snoozed_ms, r.sealed AS record, v.sealed AS reviewed";
+              e.snoozed_ms, coalesce(r.sealed, '') AS record, v.sealed AS reviewed";
 
 pub(super) async fn claim(
     db: &mut PgConnection,

@@ -16,7 +16,8 @@ use sqlx::PgConnection;
 /// none. A run that only reads holds nobody, nor does a claim whose user was given to another run after its lease: what
 /// they saw may be older than what the holder knows by now, and touches their own entry alone;
 /// the pre-images that a rollback settles: of the slots that it restored, and of users that are as they were before;
-/// the entries; what was last applied, kept or cleared; and the secrets.
+/// the entries; what was last applied, kept or cleared, after a rollback always; and the secrets, which a rollback forgets
+/// of users that are as they were before, and of those whose token went (one that stays is told by its serial).
 const FINISH: &str = "
     WITH asked AS MATERIALIZED (
         SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
@@ -61,16 +62,23 @@ const FINISH: &str = "
           FROM held h WHERE e.run = $1 AND e.ordinal = h.ordinal),
     kept AS (
         INSERT INTO applied (entra, fingerprint, run)
-        SELECT h.entra, h.applied, $1 FROM held h WHERE h.writing AND h.applied IS NOT NULL ORDER BY h.entra
+        SELECT h.entra, h.applied, $1 FROM held h
+         WHERE h.writing AND NOT h.rollback AND h.applied IS NOT NULL ORDER BY h.entra
             ON CONFLICT (entra) DO UPDATE SET fingerprint = excluded.fingerprint, run = excluded.run),
     cleared AS (
         DELETE FROM applied p USING held h
-         WHERE h.writing AND h.state IS NOT NULL AND h.applied IS NULL AND p.entra = h.entra),
+         WHERE h.writing AND h.state IS NOT NULL AND (h.applied IS NULL OR h.rollback) AND p.entra = h.entra),
+    forgotten AS (
+        DELETE FROM secret w USING held h
+         WHERE h.rollback AND w.entra = h.entra
+           AND (h.state = 'reverted'
+                OR EXISTS (SELECT FROM seen s WHERE s.entra = h.entra AND s.outcome = 'applied'
+                              AND starts_with(s.slot, $18)))),
     secrets AS (
         INSERT INTO secret (entra, fingerprint, serial, run)
         SELECT DISTINCT ON (h.entra, w.fingerprint) h.entra, w.fingerprint, w.serial, $1
           FROM unnest($15::bigint[], $16::bytea[], $17::bytea[]) WITH ORDINALITY w (ordinal, fingerprint, serial, nth)
-          JOIN held h ON h.ordinal = w.ordinal AND h.writing
+          JOIN held h ON h.ordinal = w.ordinal AND h.writing AND NOT h.rollback
          ORDER BY h.entra, w.fingerprint, w.nth DESC
             ON CONFLICT (entra, fingerprint) DO UPDATE SET serial = excluded.serial, run = excluded.run)
     SELECT ordinal FROM held ORDER BY ordinal";
@@ -155,6 +163,7 @@ pub(super) async fn finish(db: &mut PgConnection, run: RunId, rows: &[Finish]) -
         .bind(ends.secrets.0)
         .bind(ends.secrets.1)
         .bind(ends.secrets.2)
+        .bind(crate::filing::TOKEN_SLOTS)
         .fetch_all(db)
         .await?;
     Ok(ended)

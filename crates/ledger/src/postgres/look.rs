@@ -107,9 +107,9 @@ pub(super) async fn results(
     limit: u32,
 ) -> Result<Vec<ResultRow>, Fault> {
     let rows = sqlx::query(
-        "SELECT e.*, s.id AS snapshot_id, r.sealed AS record
+        "SELECT e.*, s.id AS snapshot_id, coalesce(r.sealed, '') AS record
            FROM entry e
-           JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
+           LEFT JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
            JOIN snapshot s ON s.no = e.snapshot
           WHERE e.run = $1 AND e.ordinal > $2 ORDER BY e.ordinal LIMIT $3",
     )
@@ -140,9 +140,9 @@ fn decode_result(row: &PgRow) -> Result<ResultRow, Fault> {
 
 pub(super) async fn user_history(db: &mut PgConnection, key: UserKey) -> Result<UserHistory, Fault> {
     let rows = sqlx::query(
-        "SELECT e.*, s.id AS snapshot_id, r.sealed AS record
+        "SELECT e.*, s.id AS snapshot_id, coalesce(r.sealed, '') AS record
            FROM entry e
-           JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
+           LEFT JOIN record r ON r.snapshot = e.snapshot AND r.ordinal = e.ordinal
            JOIN snapshot s ON s.no = e.snapshot
           WHERE e.user_key = $1 ORDER BY e.run DESC, e.ordinal",
     )

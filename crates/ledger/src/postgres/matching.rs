@@ -9,7 +9,7 @@ use super::decode::Columns;
 use super::fault::Fault;
 use super::run::{locked, writes};
 use crate::MatchCounts;
-use contract::{Match, RunId, RunState};
+use contract::{Match, RunId, RunKind, RunState};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// What the stages leave behind while a transaction lasts; fingerprints and numbers only. A pair comes up once, since a
@@ -29,21 +29,24 @@ const DECIDE: [&str; 2] = [
     "ANALYZE found",
 ];
 
-/// `$4`: disabled users are moved too. An ambiguous entry has no target.
+/// `$4`: disabled users are moved too. `$5`: the batch; matching itself was over everybody. `$6`: a survey, of which nobody
+/// is worked on. An ambiguous entry has no target.
 const FREEZE: &str = "INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, codes,
                        settled_at, entra, guest, allowed, matched_by, directory)
     SELECT $1, r.ordinal, r.snapshot, $3, r.user_key, r.content,
-           CASE WHEN d.no IS NULL OR NOT (r.enabled OR $4) THEN 'skipped' ELSE 'waiting' END,
+           CASE WHEN d.no IS NULL OR NOT (r.enabled OR $4) THEN 'skipped' WHEN $6 THEN 'planned' ELSE 'waiting' END,
            CASE WHEN d.no IS NULL OR NOT (r.enabled OR $4) THEN 'skipped' END,
            CASE WHEN f.ordinal IS NULL THEN 'match-none' WHEN f.ambiguous THEN 'match-ambiguous'
                 WHEN NOT (r.enabled OR $4) THEN 'source-disabled' ELSE '' END,
-           CASE WHEN d.no IS NULL OR NOT (r.enabled OR $4) THEN now_ms() END,
+           CASE WHEN $6 OR d.no IS NULL OR NOT (r.enabled OR $4) THEN now_ms() END,
            d.entra, coalesce(d.guest, false), coalesce(d.allowed, 0), CASE WHEN d.no IS NOT NULL THEN f.stage END,
            d.sealed
       FROM record r
       LEFT JOIN found f ON f.ordinal = r.ordinal
       LEFT JOIN directory d ON d.no = f.no AND NOT f.ambiguous
-     WHERE r.snapshot = $2 ORDER BY r.ordinal";
+     WHERE r.snapshot = $2
+       AND ($5 = 'all' OR r.user_key IN (SELECT user_key FROM batch_member WHERE batch = $5))
+     ORDER BY r.ordinal";
 
 pub(super) async fn match_users(
     db: &mut PgConnection,
@@ -73,6 +76,8 @@ pub(super) async fn match_users(
         .bind(snapshot)
         .bind(writes(run.spec.kind))
         .bind(include_disabled)
+        .bind(&run.spec.batch)
+        .bind(run.spec.kind == RunKind::Survey)
         .persistent(false)
         .execute(&mut *db)
         .await?;
@@ -100,7 +105,7 @@ async fn hit(db: &mut PgConnection, run: RunId, snapshot: i64, stage: Match) -> 
 }
 
 /// Left-out users are settled at once and stay so, with one code: they can be counted at any time.
-async fn counts(db: &mut PgConnection, run: RunId) -> Result<MatchCounts, Fault> {
+pub(super) async fn counts(db: &mut PgConnection, run: RunId) -> Result<MatchCounts, Fault> {
     let row = sqlx::query(
         "SELECT count(*) AS entries,
                 count(*) FILTER (WHERE codes = 'match-none') AS none,

@@ -32,13 +32,13 @@ const FIRST_SHAPE: &str = "create ledger";
 
 /// The shapes of the schema, oldest first. The names are those of the SQLite migrations too.
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        FIRST_SHAPE.into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/postgres/0001_create_ledger.sql").into_sql_str(),
-        false,
-    )])
+    let shape = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        shape(1, FIRST_SHAPE, include_str!("../../migrations/postgres/0001_create_ledger.sql")),
+        shape(2, "batches", include_str!("../../migrations/postgres/0002_batches.sql")),
+    ])
 }
 
 fn newest_shape() -> i64 {

@@ -26,10 +26,11 @@ pub(super) async fn release(
         return Ok(Release::default());
     }
     let expired = put_back(db, run, grace).await?;
-    let mut due = due_first(db, run, i64::from(limit)).await?;
+    let end = super::steps::open_end(db, run).await?;
+    let mut due = due_first(db, run, i64::from(limit), end).await?;
     let left = i64::from(limit).saturating_sub(i64::try_from(due.len()).unwrap_or(i64::MAX));
     if let Some(stale_after) = stale_after.filter(|_| left > 0) {
-        due.extend(due_again(db, run, left, stale_after).await?);
+        due.extend(due_again(db, run, left, stale_after, end).await?);
     }
     let rows = sqlx::query(
         "WITH released AS (
@@ -59,16 +60,17 @@ pub(super) async fn release(
     Ok(Release { entries, expired })
 }
 
-/// Never released, or back since: what the index of the same words holds.
-async fn due_first(db: &mut PgConnection, run: RunId, limit: i64) -> Result<Vec<i64>, Fault> {
+/// Never released, or back since: what the index of the same words holds, up to the end of the step that is open.
+async fn due_first(db: &mut PgConnection, run: RunId, limit: i64, end: i64) -> Result<Vec<i64>, Fault> {
     let due = sqlx::query_scalar(
         "SELECT ordinal FROM entry
-          WHERE run = $1 AND state = 'waiting' AND released_at IS NULL
+          WHERE run = $1 AND state = 'waiting' AND released_at IS NULL AND ordinal <= $3
             AND (not_before IS NULL OR not_before <= now_ms())
           ORDER BY ordinal LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind(run.0)
     .bind(limit)
+    .bind(end)
     .fetch_all(db)
     .await?;
     Ok(due)
@@ -80,16 +82,18 @@ async fn due_again(
     run: RunId,
     limit: i64,
     stale_after: Duration,
+    end: i64,
 ) -> Result<Vec<i64>, Fault> {
     let due = sqlx::query_scalar(
         "SELECT ordinal FROM entry
-          WHERE run = $1 AND state = 'waiting' AND released_at <= now_ms() - $3
+          WHERE run = $1 AND state = 'waiting' AND released_at <= now_ms() - $3 AND ordinal <= $4
             AND (not_before IS NULL OR not_before <= now_ms())
           ORDER BY ordinal LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind(run.0)
     .bind(limit)
     .bind(milliseconds(stale_after))
+    .bind(end)
     .fetch_all(db)
     .await?;
     Ok(due)

@@ -43,9 +43,12 @@ fn decode(row: &PgRow) -> Result<Run, Fault> {
             seconds: row.value("seconds")?,
         },
         halted: row.value("halted")?,
-        step: 0,
-        steps: Vec::new(),
-        waits_for: None,
+        step: row.count("step")?,
+        steps: match row.value::<Option<&str>>("steps")? {
+            Some(steps) => serde_json::from_str(steps).map_err(|_| Fault::Column("steps"))?,
+            None => Vec::new(),
+        },
+        waits_for: row.value("waits_for")?,
     })
 }
 
@@ -74,6 +77,17 @@ pub(super) async fn latest(db: &mut PgConnection, kinds: &[RunKind]) -> Result<O
     row.as_ref().map(decode).transpose()
 }
 
+pub(super) async fn of_batch(db: &mut PgConnection, batch: &str) -> Result<Vec<Run>, Fault> {
+    let rows = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.batch = $1 ORDER BY run.no DESC",
+    )
+    .bind(batch)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(decode).collect()
+}
+
 pub(super) async fn open(db: &mut PgConnection, spec: &RunSpec) -> Result<OpenedRun, Fault> {
     one_at_a_time(db).await?;
     let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = $1 AND manifest IS NOT NULL")
@@ -81,8 +95,9 @@ pub(super) async fn open(db: &mut PgConnection, spec: &RunSpec) -> Result<Opened
         .fetch_optional(&mut *db)
         .await?
         .ok_or_else(|| Fault::no_snapshot(&spec.snapshot))?;
-    if spec.kind == RunKind::Rehearse {
-        drop_rehearsals(db).await?;
+    super::batch::must_be_frozen(db, &spec.batch).await?;
+    if matches!(spec.kind, RunKind::Rehearse | RunKind::Survey) {
+        drop_looks(db, spec.kind).await?;
     } else if let Some(run) = unfinished(db, spec, snapshot).await? {
         return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
     }
@@ -105,8 +120,9 @@ pub(super) async fn open(db: &mut PgConnection, spec: &RunSpec) -> Result<Opened
     Ok(OpenedRun { run: existing(db, RunId(id)).await?, resumed: false, superseded })
 }
 
-/// Two processes that open the same run at the same time find one. The lock ends with the transaction.
-async fn one_at_a_time(db: &mut PgConnection) -> Result<(), Fault> {
+/// Two processes that open the same run, or make the same batch, at the same time find one. The lock ends with the
+/// transaction.
+pub(super) async fn one_at_a_time(db: &mut PgConnection) -> Result<(), Fault> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended('mfa-migrate opens in ' || current_schema(), 0))",
     )
@@ -156,20 +172,22 @@ async fn supersede(db: &mut PgConnection, batch: &str) -> Result<Vec<RunId>, Fau
     Ok(runs.into_iter().map(RunId).collect())
 }
 
-/// A rehearsal's entries are of use until the next one; its row stays, as a superseded run if it was not done.
-async fn drop_rehearsals(db: &mut PgConnection) -> Result<(), Fault> {
+/// The entries of a rehearsal or a survey are of use until the next one; its row stays, as a superseded run if it was not
+/// done.
+async fn drop_looks(db: &mut PgConnection, kind: RunKind) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE run SET state = 'superseded', ended_at = now_ms()
-          WHERE kind = 'rehearse' AND state IN ('preparing', 'open')",
+          WHERE kind = $1 AND state IN ('preparing', 'open')",
     )
+    .bind(kind.as_str())
     .execute(&mut *db)
     .await?;
     for statement in [
-        "DELETE FROM entry WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
-        "DELETE FROM reviewed WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
-        "DELETE FROM checkpoint WHERE run IN (SELECT no FROM run WHERE kind = 'rehearse')",
+        "DELETE FROM entry WHERE run IN (SELECT no FROM run WHERE kind = $1)",
+        "DELETE FROM reviewed WHERE run IN (SELECT no FROM run WHERE kind = $1)",
+        "DELETE FROM checkpoint WHERE run IN (SELECT no FROM run WHERE kind = $1)",
     ] {
-        sqlx::query(statement).execute(&mut *db).await?;
+        sqlx::query(statement).bind(kind.as_str()).execute(&mut *db).await?;
     }
     Ok(())
 }
@@ -279,7 +297,7 @@ pub(super) async fn resume(db: &mut PgConnection, id: RunId) -> Result<(), Fault
         "UPDATE entry SET released_at = NULL
           WHERE run = $1 AND state = 'waiting' AND released_at IS NOT NULL
             AND EXISTS (SELECT 1 FROM run WHERE no = $1 AND halted IS NOT NULL)",
-        "UPDATE run SET halted = NULL WHERE no = $1",
+        "UPDATE run SET halted = NULL, waits_for = NULL WHERE no = $1",
     ] {
         sqlx::query(statement).bind(id.0).execute(&mut *db).await?;
     }

@@ -45,10 +45,13 @@ pub(super) async fn finish(
     record_outcomes(db, run, &holding).await?;
     if held.rollback {
         settle_pre_images(db, run, &holding).await?;
+        forget_secrets(db, &holding).await?;
     }
     for page in holding.chunks(ROWS_A_STATEMENT) {
-        keep_applied(db, run, page).await?;
-        keep_secrets(db, run, page).await?;
+        keep_applied(db, run, page, held.rollback).await?;
+        if !held.rollback {
+            keep_secrets(db, run, page).await?;
+        }
     }
     for page in holding.chunks(ROWS_A_STATEMENT).chain(others.chunks(ROWS_A_STATEMENT)) {
         settle(db, run, page).await?;
@@ -148,6 +151,22 @@ async fn settle_pre_images(db: &mut SqliteConnection, run: RunId, rows: &[Finish
     Ok(())
 }
 
+/// A later migration must not believe that a token is there which was taken back: the secrets of users that are as they were
+/// before, and of those whose token went, are forgotten. A token that stays is told by its serial.
+async fn forget_secrets(db: &mut SqliteConnection, rows: &[Finish]) -> Result<(), Fault> {
+    let is_taken_back = |row: &&Finish| match &row.end {
+        End::Settle { state: contract::EntryState::Reverted, .. } => true,
+        End::Settle { .. } | End::Snooze { .. } => row.outcomes.iter().any(|slot| {
+            slot.outcome == IntentOutcome::Applied && slot.slot.starts_with(crate::filing::TOKEN_SLOTS)
+        }),
+    };
+    sqlx::query("DELETE FROM secret WHERE entra IN (SELECT value FROM json_each(?1))")
+        .bind(json(rows.iter().filter(is_taken_back).map(|row| row.user.0.as_str())))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 async fn settle(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Result<(), Fault> {
     let settled: Vec<_> = page
         .iter()
@@ -213,13 +232,21 @@ async fn snooze(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Resul
     Ok(())
 }
 
-async fn keep_applied(db: &mut SqliteConnection, run: RunId, page: &[Finish]) -> Result<(), Fault> {
+/// After a rollback nothing is applied any more, whatever it found.
+async fn keep_applied(
+    db: &mut SqliteConnection,
+    run: RunId,
+    page: &[Finish],
+    rollback: bool,
+) -> Result<(), Fault> {
     let mut kept = Vec::new();
     let mut cleared = Vec::new();
     for row in page {
         match &row.end {
-            End::Settle { applied: Some(fingerprint), .. } => kept.push((row.user.0.as_str(), fingerprint)),
-            End::Settle { applied: None, .. } => cleared.push(row.user.0.as_str()),
+            End::Settle { applied: Some(fingerprint), .. } if !rollback => {
+                kept.push((row.user.0.as_str(), fingerprint));
+            }
+            End::Settle { .. } => cleared.push(row.user.0.as_str()),
             End::Snooze { .. } => {}
         }
     }

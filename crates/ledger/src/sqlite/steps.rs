@@ -5,10 +5,10 @@
 use super::decode::Columns;
 use super::fault::Fault;
 use crate::{Control, Error, StepCounts};
-use contract::{BatchSettings, RunId};
+use contract::{BatchSettings, RunId, RunState};
 use sqlx::SqliteConnection;
 
-/// Those that matching did not leave out.
+/// Those that matching did not leave out. A worker files what it found; whoever has no such result was not looked at.
 const MOVABLE: &str = "entra IS NOT NULL AND codes <> 'source-disabled'";
 
 fn array(text: Option<&str>) -> Result<Vec<i64>, Fault> {
@@ -19,18 +19,25 @@ fn array(text: Option<&str>) -> Result<Vec<i64>, Fault> {
 }
 
 pub(super) async fn assign(db: &mut SqliteConnection, run: RunId, sizes: &[u64]) -> Result<(), Fault> {
-    let assigned: Option<Option<String>> = sqlx::query_scalar("SELECT steps FROM run WHERE no = ?1")
+    let row = sqlx::query("SELECT state, steps IS NOT NULL AS is_assigned FROM run WHERE no = ?1")
         .bind(run.0)
         .fetch_optional(&mut *db)
-        .await?;
-    match assigned {
-        None => return Err(Error::NoRun { run }.into()),
-        Some(Some(_)) => return Ok(()),
-        Some(None) if sizes.is_empty() => return Ok(()),
-        Some(None) => {}
+        .await?
+        .ok_or(Fault::Ours(Error::NoRun { run }))?;
+    if row.value("is_assigned")? || sizes.is_empty() {
+        return Ok(());
+    }
+    match row.run_state("state")? {
+        RunState::Open | RunState::Done | RunState::Superseded => {}
+        // Without users there would be nothing to stop at the end of a step.
+        RunState::Preparing => return Err(crate::filing::no_users_yet(run).into()),
     }
     let mut ends = Vec::with_capacity(sizes.len());
     for size in sizes {
+        if *size == 0 {
+            ends.push(i64::MIN);
+            continue;
+        }
         let end: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT ordinal FROM entry WHERE run = ?1 AND {MOVABLE} ORDER BY ordinal LIMIT 1 OFFSET ?2"
         )))
@@ -53,7 +60,7 @@ pub(super) async fn assign(db: &mut SqliteConnection, run: RunId, sizes: &[u64])
     Ok(())
 }
 
-/// The ordinals of a step: after the first, up to the second.
+/// The ordinals of a step: after the first, up to the second. Beyond the last step there is nobody.
 async fn range(db: &mut SqliteConnection, run: RunId, step: u32) -> Result<(i64, i64), Fault> {
     let row = sqlx::query("SELECT step_ends FROM run WHERE no = ?1")
         .bind(run.0)
@@ -62,7 +69,7 @@ async fn range(db: &mut SqliteConnection, run: RunId, step: u32) -> Result<(i64,
         .ok_or(Fault::Ours(Error::NoRun { run }))?;
     let ends = array(row.value("step_ends")?)?;
     let at = usize::try_from(step).unwrap_or(usize::MAX);
-    let before = at.checked_sub(1).and_then(|at| ends.get(at)).copied().unwrap_or(i64::MIN);
+    let before = at.checked_sub(1).map_or(i64::MIN, |at| ends.get(at).copied().unwrap_or(i64::MAX));
     Ok((before, ends.get(at).copied().unwrap_or(i64::MAX)))
 }
 
@@ -92,7 +99,7 @@ pub(super) async fn counts(db: &mut SqliteConnection, run: RunId, step: u32) -> 
     let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT count(*) AS users,
                 count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed')) AS settled,
-                count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed') AND codes <> 'unchanged-since-last') AS processed,
+                count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed') AND result IS NOT NULL) AS processed,
                 count(*) FILTER (WHERE state IN ('parked', 'conflict')) AS failed,
                 max(settled_at) AS last_settled_at
            FROM entry WHERE run = ?1 AND ordinal > ?2 AND ordinal <= ?3 AND {MOVABLE}"
@@ -116,7 +123,11 @@ pub(super) async fn tell_waits(
     run: RunId,
     reason: Option<&str>,
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE run SET waits_for = ?2 WHERE no = ?1").bind(run.0).bind(reason).execute(db).await?;
+    sqlx::query("UPDATE run SET waits_for = ?2 WHERE no = ?1 AND waits_for IS NOT ?2")
+        .bind(run.0)
+        .bind(reason)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
