@@ -56,3 +56,10 @@ impl OnFile {
 pub(crate) fn no_users_yet(run: RunId) -> Error {
     Error::Incomplete { what: format!("run {run} (its users)"), expected: 1, found: 0 }
 }
+
+/// Writes a second that the settings of a batch allow (`contract::BatchSettings`). Only this one is looked at: whatever else
+/// there is wrong with them, a limit that a person has set is kept.
+pub(crate) fn max_rate(settings: &str) -> Option<u32> {
+    let settings: serde_json::Value = serde_json::from_str(settings).ok()?;
+    settings.get("maxRate")?.as_u64().map(|rate| u32::try_from(rate).unwrap_or(u32::MAX))
+}

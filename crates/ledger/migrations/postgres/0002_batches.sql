@@ -1,4 +1,5 @@
 -- Batches: users under a name, fixed when it is made; the steps of a run's canary; and what was done and decided.
+-- SQLite has a migration of the same name with the same tables.
 
 CREATE TABLE batch (
     name     text COLLATE "C" PRIMARY KEY,
@@ -10,7 +11,8 @@ CREATE TABLE batch (
     frozen   boolean NOT NULL DEFAULT false
 );
 
--- A user is told by the keyed fingerprint of the name, so that a later snapshot finds the same people.
+-- A user is told by the keyed fingerprint of the name, so that a later snapshot finds the same people. It grows with the
+-- users, and whoever adds to it holds the batch's row: no foreign key.
 CREATE TABLE batch_member (
     batch    text COLLATE "C" NOT NULL,
     user_key bytea NOT NULL,
@@ -28,13 +30,16 @@ ALTER TABLE run
     ADD COLUMN step_ends text,
     ADD COLUMN waits_for text;
 
+-- The runs that workers and the coordinator ask after all the time, however many have ended.
+CREATE INDEX run_unfinished ON run (no) WHERE state IN ('preparing', 'open');
+
 CREATE TABLE event (
     no      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at_ms   bigint NOT NULL,
     by_whom text NOT NULL,
     batch   text COLLATE "C" NOT NULL,
     run     bigint,
-    what    text NOT NULL,
+    what    text COLLATE "C" NOT NULL,
     why     text NOT NULL
 );
 
@@ -46,5 +51,8 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON event
+CREATE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE ON event
+    FOR EACH ROW EXECUTE FUNCTION event_is_append_only();
+
+CREATE TRIGGER event_is_kept BEFORE TRUNCATE ON event
     FOR EACH STATEMENT EXECUTE FUNCTION event_is_append_only();

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite of assertions, built for tests alone")]
 
+mod batches;
 mod claims;
 mod endings;
 pub(crate) mod fixture;
@@ -16,6 +17,8 @@ mod releases;
 mod runs;
 mod sharing;
 mod snapshots;
+mod steps;
+mod way_back;
 mod write_ahead;
 
 use crate::Ledger;
@@ -32,5 +35,8 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     looking::check(&fresh).await;
     history::check(&fresh).await;
     sharing::check(&fresh).await;
+    batches::check(&fresh).await;
+    steps::check(&fresh).await;
+    way_back::check(&fresh).await;
     random::check(&fresh).await;
 }

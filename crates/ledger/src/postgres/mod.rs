@@ -595,4 +595,129 @@ impl Ledger for PgLedger {
             .read("reading the events", batch, move |db, batch| Box::pin(batch::events(db, *batch, limit)))
             .await
     }
+
+    async fn runs_of(&self, batch: &str) -> Result<Vec<Run>, Error> {
+        self.connections
+            .read("reading a batch's runs", batch, |db, batch| Box::pin(run::of_batch(db, batch)))
+            .await
+    }
+
+    async fn assign_steps(&self, run: RunId, sizes: &[u64]) -> Result<(), Error> {
+        self.connections
+            .write("assigning the steps", Shape::Sets, sizes.to_vec(), move |db, sizes| {
+                Box::pin(steps::assign(db, run, sizes))
+            })
+            .await
+    }
+
+    async fn open_step(&self, run: RunId, step: u32) -> Result<(), Error> {
+        self.connections
+            .write("opening a step", Shape::Statement, (), move |db, ()| Box::pin(steps::open(db, run, step)))
+            .await
+    }
+
+    async fn step_counts(&self, run: RunId, step: u32) -> Result<StepCounts, Error> {
+        self.connections
+            .read("counting a step", (), move |db, ()| Box::pin(steps::counts(db, run, step)))
+            .await
+    }
+
+    async fn tell_waits(&self, run: RunId, reason: Option<&str>) -> Result<(), Error> {
+        let reason = reason.map(str::to_owned);
+        self.connections
+            .write("telling why a run waits", Shape::Statement, reason, move |db, reason| {
+                Box::pin(steps::tell_waits(db, run, reason.as_deref()))
+            })
+            .await
+    }
+
+    async fn controls(&self) -> Result<Vec<Control>, Error> {
+        self.connections
+            .read("reading what holds the runs", (), |db, ()| Box::pin(steps::controls(db)))
+            .await
+    }
+
+    async fn freeze_touched(&self, run: RunId) -> Result<MatchCounts, Error> {
+        let counts = self
+            .connections
+            .write("freezing those who were touched", Shape::Sets, run, |db, run| {
+                Box::pin(touched::freeze(db, *run))
+            })
+            .await?;
+        self.connections.tidy("VACUUM (ANALYZE) entry").await;
+        Ok(counts)
+    }
+
+    async fn forget_applied(&self, run: RunId, ordinals: &[i64]) -> Result<(), Error> {
+        self.connections
+            .write("forgetting what was applied", Shape::Statement, ordinals.to_vec(), move |db, ordinals| {
+                Box::pin(touched::forget_applied(db, run, ordinals))
+            })
+            .await
+    }
+
+    async fn create_batch(&self, batch: &NewBatch) -> Result<(), Error> {
+        self.connections
+            .write("making a batch", Shape::Together, batch.clone(), |db, batch| {
+                Box::pin(batch::create(db, batch))
+            })
+            .await
+    }
+
+    async fn add_members(&self, batch: &str, members: &[Member]) -> Result<(), Error> {
+        let given = (batch.to_owned(), members.to_vec());
+        self.connections
+            .write("adding users to a batch", Shape::Together, given, |db, (batch, members)| {
+                Box::pin(batch::add_members(db, batch, members))
+            })
+            .await
+    }
+
+    async fn freeze_batch(&self, batch: &str) -> Result<(), Error> {
+        self.connections
+            .write("fixing a batch", Shape::Statement, batch.to_owned(), |db, batch| {
+                Box::pin(batch::freeze(db, batch))
+            })
+            .await?;
+        // Matching and the way back ask for all members at once.
+        self.connections.tidy("VACUUM (ANALYZE) batch_member").await;
+        Ok(())
+    }
+
+    async fn batch(&self, name: &str) -> Result<Option<Batch>, Error> {
+        self.connections.read("reading a batch", name, |db, name| Box::pin(batch::find(db, name))).await
+    }
+
+    async fn batches(&self) -> Result<Vec<Batch>, Error> {
+        self.connections.read("reading the batches", (), |db, ()| Box::pin(batch::every(db))).await
+    }
+
+    async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error> {
+        self.connections
+            .read("comparing batches", batch, |db, batch| Box::pin(batch::overlaps(db, batch)))
+            .await
+    }
+
+    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
+        let given = (batch.to_owned(), settings.to_owned());
+        self.connections
+            .write("changing a batch's settings", Shape::Statement, given, |db, (batch, settings)| {
+                Box::pin(batch::set(db, batch, settings))
+            })
+            .await
+    }
+
+    async fn record_event(&self, event: &Event) -> Result<(), Error> {
+        self.connections
+            .write("filing an event", Shape::Statement, event.clone(), |db, event| {
+                Box::pin(batch::record_event(db, event))
+            })
+            .await
+    }
+
+    async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error> {
+        self.connections
+            .read("reading the events", batch, |db, batch| Box::pin(batch::events(db, *batch, limit)))
+            .await
+    }
 }

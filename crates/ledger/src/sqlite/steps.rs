@@ -5,7 +5,7 @@
 use super::decode::Columns;
 use super::fault::Fault;
 use crate::{Control, Error, StepCounts};
-use contract::{BatchSettings, RunId, RunState};
+use contract::{RunId, RunState};
 use sqlx::SqliteConnection;
 
 /// Those that matching did not leave out. A worker files what it found; whoever has no such result was not looked at.
@@ -141,13 +141,10 @@ pub(super) async fn controls(db: &mut SqliteConnection) -> Result<Vec<Control>, 
     .await?;
     rows.iter()
         .map(|row| {
-            // Settings that this build cannot read halt nobody here: the coordinator says so.
-            let settings: Option<BatchSettings> =
-                row.value::<Option<&str>>("settings")?.and_then(|text| serde_json::from_str(text).ok());
             Ok(Control {
                 run: row.run("no")?,
                 halted: row.value("is_halted")?,
-                max_rate: settings.and_then(|settings| settings.max_rate),
+                max_rate: row.value::<Option<&str>>("settings")?.and_then(crate::filing::max_rate),
             })
         })
         .collect()
