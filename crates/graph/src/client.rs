@@ -6,14 +6,16 @@ use crate::exchange;
 use crate::identity::{Http, Identity};
 use crate::pace::{Bucket, Grant, Pace};
 use crate::wire::{error_code, retry_after};
-use crate::{Config, Error};
+use crate::{Config, Error, Held};
 use azure_core::http::HttpClient;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
+use telemetry::Shutdown;
 use tokio::time::Instant;
 use url::Url;
 
@@ -58,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) n: u32,
     /// The call is not begun after this.
     pub(crate) not_after: Instant,
+    /// Nor once one of these is heard, not even if its quota is at hand. What is under way ends.
+    pub(crate) stops: Vec<Shutdown>,
 }
 
 /// An answer, whatever its status.
@@ -81,7 +85,7 @@ impl Reply {
 /// Why a call has no answer.
 pub(crate) enum Failure {
     /// No quota in time; nothing was sent.
-    Held(crate::Held),
+    Held(Held),
     /// No token; nothing was sent.
     NoToken(Error),
     /// It was sent, or it could not be; `Error::Connect` is the one case in which nothing was.
@@ -155,7 +159,11 @@ impl Client {
     }
 
     async fn send_as(&self, call: &Call, bearer: &str) -> Result<Reply, Failure> {
-        let grant = self.pace.acquire(call.bucket, call.n, call.not_after).await.map_err(Failure::Held)?;
+        let grant = tokio::select! {
+            biased;
+            () = any_requested(&call.stops) => return Err(Failure::Held(Held { until: Instant::now() })),
+            grant = self.pace.acquire(call.bucket, call.n, call.not_after) => grant.map_err(Failure::Held)?,
+        };
         let request = self.request(call, bearer).map_err(Failure::NoToken)?;
         self.count(call);
         let method = if call.body.is_some() { "POST" } else { "GET" };
@@ -234,6 +242,16 @@ impl Client {
             *self.http.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         }
     }
+}
+
+/// Waits for the first of the wishes to stop; for ever where there is none.
+async fn any_requested(stops: &[Shutdown]) {
+    let mut heard: Vec<_> = stops.iter().map(|stop| Box::pin(stop.requested())).collect();
+    std::future::poll_fn(|context| {
+        let is_heard = heard.iter_mut().any(|stop| stop.as_mut().poll(context).is_ready());
+        if is_heard { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn build(timeout: Duration) -> Result<reqwest::Client, Error> {

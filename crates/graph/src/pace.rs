@@ -256,6 +256,12 @@ impl Pace {
         }
     }
 
+    /// Lets no more than this many calls a second of a bucket go, whatever the server would take: a wish of the operator.
+    /// `None` lifts it. What is learned of the server is not touched by it, and it is not kept anywhere.
+    pub fn cap(&self, bucket: Bucket, per_s: Option<f64>) {
+        self.gate(bucket).cap(per_s);
+    }
+
     /// What went over the wire so far, by every client that shares this pace.
     pub fn counts(&self) -> Counts {
         let c = &self.shared.counters;

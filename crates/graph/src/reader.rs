@@ -58,7 +58,15 @@ impl Reader {
         let url = self.client.url(Version::V1, "users?$select=id&$top=1")?;
         let patience = Patience::new();
         let bucket = Bucket::Directory;
-        let call = Call { url, body: None, eventual: false, bucket, n: 1, not_after: patience.ends() };
+        let call = Call {
+            url,
+            body: None,
+            eventual: false,
+            bucket,
+            n: 1,
+            not_after: patience.ends(),
+            stops: Vec::new(),
+        };
         let reply = match self.client.send(&call).await {
             Ok(reply) => reply,
             Err(Failure::Held(held)) => return Err(Patience::held(held)),
@@ -94,8 +102,15 @@ impl Reader {
     async fn get(&self, bucket: Bucket, url: Url, eventual: bool) -> Result<Vec<u8>, Error> {
         let mut patience = Patience::new();
         loop {
-            let call =
-                Call { url: url.clone(), body: None, eventual, bucket, n: 1, not_after: patience.ends() };
+            let call = Call {
+                url: url.clone(),
+                body: None,
+                eventual,
+                bucket,
+                n: 1,
+                not_after: patience.ends(),
+                stops: Vec::new(),
+            };
             let error = match self.client.send(&call).await {
                 Ok(reply) if reply.status == 429 => {
                     let (retry_after, scope) = (reply.retry_after, reply.scope);

@@ -88,6 +88,13 @@ pub enum WriteCall {
         /// The method on the user.
         method_id: String,
     },
+    /// Puts a token that is in use back to being held and unproven; 204.
+    DeactivateToken {
+        /// The user.
+        user: EntraId,
+        /// The method on the user.
+        method_id: String,
+    },
     /// Removes an unassigned token from the inventory; 204.
     DeleteDevice {
         /// The device.
@@ -112,6 +119,7 @@ impl std::fmt::Debug for WriteCall {
             Self::ActivateToken { .. } => "ActivateToken",
             Self::AssignToken { .. } => "AssignToken",
             Self::UnassignToken { .. } => "UnassignToken",
+            Self::DeactivateToken { .. } => "DeactivateToken",
             Self::DeleteDevice { .. } => "DeleteDevice",
             Self::SetDefault { .. } => "SetDefault",
         })
@@ -129,6 +137,7 @@ impl WriteCall {
             | Self::ActivateToken { .. }
             | Self::AssignToken { .. }
             | Self::UnassignToken { .. }
+            | Self::DeactivateToken { .. }
             | Self::DeleteDevice { .. }
             | Self::SetDefault { .. } => Version::Beta,
         }
@@ -172,6 +181,10 @@ impl WriteCall {
             }
             Self::UnassignToken { user, method_id } => {
                 ("DELETE", of_user(user, &format!("hardwareOathMethods/{}", encode(method_id))), None)
+            }
+            Self::DeactivateToken { user, method_id } => {
+                let path = format!("hardwareOathMethods/{}/deactivate", encode(method_id));
+                ("POST", of_user(user, &path), None)
             }
             Self::DeleteDevice { device_id } => ("DELETE", format!("{DEVICES}/{}", encode(device_id)), None),
             Self::SetDefault { user, method } => {

@@ -12,6 +12,7 @@ use crate::wire::{error_code, error_code_of};
 use crate::write_call::WriteCall;
 use crate::{Config, Error};
 use std::sync::Arc;
+use telemetry::Shutdown;
 use tokio::time::Instant;
 
 /// A write in a bundle.
@@ -50,13 +51,24 @@ impl Writer {
     /// Sends 1 to 20 writes of one version as one bundle; answers stand in the order of the items. Each item takes
     /// its own quota first; if it cannot be had before `not_after`, nothing is sent.
     pub async fn write(&self, items: &[WriteItem], not_after: Instant) -> Vec<Answer> {
+        self.write_unless(items, not_after, &[]).await
+    }
+
+    /// The same, but nothing is sent once one of the wishes to stop is heard, and who waits for quota gives up at once
+    /// (`NotSent`). What is under way ends.
+    pub async fn write_unless(
+        &self,
+        items: &[WriteItem],
+        not_after: Instant,
+        stops: &[Shutdown],
+    ) -> Vec<Answer> {
         let all = |answer: Answer| vec![answer; items.len()];
         let Some((version, _)) = requests(items) else {
             return all(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
         };
         let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let call = match self.call(version, items, n, not_after) {
-            Ok(call) => call,
+            Ok(call) => Call { stops: stops.to_vec(), ..call },
             Err(_) => return all(Answer::NotSent { held_until: None }),
         };
         let pace = self.client.pace();
@@ -101,7 +113,15 @@ impl Writer {
             let requests = requests(&items).map(|(_, requests)| requests).unwrap_or_default();
             bundle::encode(&requests)
         });
-        Ok(Call { url, body: Some(body), eventual: false, bucket: Bucket::Writes, n, not_after })
+        Ok(Call {
+            url,
+            body: Some(body),
+            eventual: false,
+            bucket: Bucket::Writes,
+            n,
+            not_after,
+            stops: Vec::new(),
+        })
     }
 }
 
@@ -136,6 +156,7 @@ fn answer(call: &WriteCall, reply: Option<ItemReply>) -> Answer {
                 | WriteCall::ActivateToken { .. }
                 | WriteCall::AssignToken { .. }
                 | WriteCall::UnassignToken { .. }
+                | WriteCall::DeactivateToken { .. }
                 | WriteCall::DeleteDevice { .. }
                 | WriteCall::SetDefault { .. } => Answer::Done { device_id: None, method_id: id },
             }

@@ -107,6 +107,11 @@ impl Gate {
         self.state().learned()
     }
 
+    pub(super) fn cap(&self, cap: Option<f64>) {
+        self.state().cap(cap);
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn restore(&self, rate_per_s: f64) {
         self.state().restore(rate_per_s);
         self.changed.notify_waiters();

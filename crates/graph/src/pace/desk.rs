@@ -70,6 +70,8 @@ struct State {
     /// A hold that is no throttle and not yet on the row.
     pause: Option<Instant>,
     restored: Option<f64>,
+    /// What the operator allows, in calls a second.
+    cap: Option<f64>,
     seen: Option<Seen>,
     /// Calls handed out since the start of the measurement, and the use measured before.
     used: (u32, Option<Instant>, f64),
@@ -170,9 +172,25 @@ impl Desk {
     pub(super) fn rate(&self) -> (f64, bool) {
         let state = self.0.state();
         match state.seen {
-            Some(seen) => (seen.rate_per_s, seen.learned.is_some()),
-            None => (state.restored.unwrap_or(self.0.bucket.start_per_s()), state.restored.is_some()),
+            Some(seen) => (state.capped(seen.rate_per_s), seen.learned.is_some()),
+            None => {
+                let rate = state.restored.unwrap_or(self.0.bucket.start_per_s());
+                (state.capped(rate), state.restored.is_some())
+            }
         }
+    }
+
+    /// From the next step on no more than this is asked for; what was granted is void.
+    pub(super) fn cap(&self, cap: Option<f64>) {
+        let mut state = self.0.state();
+        if state.cap == cap {
+            return;
+        }
+        state.cap = cap;
+        state.blocks.clear();
+        state.seen = state.seen.map(|seen| Seen { back: None, due: None, ..seen });
+        drop(state);
+        self.0.changed.notify_one();
     }
 
     pub(super) fn learned(&self) -> Option<f64> {
@@ -252,6 +270,10 @@ impl State {
         }
         self.used.0 = self.used.0.saturating_add(n);
         Ok(())
+    }
+
+    fn capped(&self, rate_per_s: f64) -> f64 {
+        self.cap.map_or(rate_per_s, |cap| cap.min(rate_per_s))
     }
 
     fn granted(&self) -> u32 {

@@ -64,6 +64,13 @@ impl Door {
         }
     }
 
+    pub(super) fn cap(&self, cap: Option<f64>) {
+        match self {
+            Self::Alone(gate) => gate.cap(cap),
+            Self::Shared(desk) => desk.cap(cap),
+        }
+    }
+
     pub(super) fn restore(&self, rate_per_s: f64) {
         match self {
             Self::Alone(gate) => gate.restore(rate_per_s),

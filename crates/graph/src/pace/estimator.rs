@@ -91,6 +91,9 @@ pub(super) struct Estimator {
     bare: i32,
     /// How late releases and reports may be, in seconds: nothing within one process, a little between several.
     lag_s: f64,
+    /// A wish of the operator, in calls a second. It is no figure of the server's, and never on file: who asks brings it.
+    #[serde(skip)]
+    cap: Option<f64>,
 }
 
 impl Estimator {
@@ -106,6 +109,7 @@ impl Estimator {
             evidence: Evidence::default(),
             bare: 0,
             lag_s: 0.0,
+            cap: None,
         }
     }
 
@@ -124,7 +128,7 @@ impl Estimator {
     /// When `n` calls may go, as things stand. Calls are paid for beforehand, so that bundles of any size keep the
     /// rate.
     pub(super) fn release_at(&self, n: u32) -> Duration {
-        seconds((self.paid + f64::from(n) / self.rate).max(self.hold))
+        seconds((self.paid + f64::from(n) / self.rate()).max(self.hold))
     }
 
     /// `n` calls go now; their caller stood first in line for `waited`.
@@ -137,10 +141,13 @@ impl Estimator {
         if let Some(known) = self.evidence.known() {
             self.totals.spilled += (known.high * (now - since) - f64::from(n)).max(0.0);
         }
-        self.paid = (self.paid + f64::from(n) / self.rate)
-            .max(now - (BURST / self.rate).max(TIMER_S).max(self.lag_s));
+        let rate = self.rate();
+        self.paid = (self.paid + f64::from(n) / rate).max(now - (BURST / rate).max(TIMER_S).max(self.lag_s));
         self.released = self.released.max(now);
-        self.grow(waited.as_secs_f64().min((now - since).max(0.0)), n);
+        // Who waits for the cap tests nothing of the server.
+        if rate >= self.rate {
+            self.grow(waited.as_secs_f64().min((now - since).max(0.0)), n);
+        }
     }
 
     /// The answers to calls that went at `sent`. If they were throttled: the end of the hold.
@@ -173,7 +180,7 @@ impl Estimator {
         let rounded = if retry_after.is_none_or(|w| w.subsec_nanos() == 0) { 1.0 } else { 0.0 };
         let until = (now + wait).max(self.hold);
         if new_episode {
-            let noise = (self.rate * (now - sent + self.lag_s)).max(1.0);
+            let noise = (self.rate() * (now - sent + self.lag_s)).max(1.0);
             let hold = (until, rounded);
             self.onset(
                 now,
@@ -201,7 +208,13 @@ impl Estimator {
 
     /// Calls a second that go now.
     pub(super) fn rate(&self) -> f64 {
-        self.rate
+        self.cap.map_or(self.rate, |cap| cap.min(self.rate))
+    }
+
+    /// No more than this many calls a second go, whatever the server would take; absent: no limit but the server's.
+    /// What is no rate counts as the least one: a limit that cannot be read must not lift itself.
+    pub(super) fn cap(&mut self, cap: Option<f64>) {
+        self.cap = cap.map(|cap| if cap >= LEAST_PER_S { cap } else { LEAST_PER_S });
     }
 
     /// The server's rate as estimated, in calls a second.

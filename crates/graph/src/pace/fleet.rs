@@ -319,6 +319,37 @@ async fn a_hold_that_one_process_learns_of_holds_the_other_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cap_holds_for_all_processes_together_and_the_row_forgets_it() {
+    let book = Book::new(1, (0.002, 0.02));
+    let paces = [0, 1].map(|_| Pace::shared(Arc::clone(&book) as Arc<dyn SharedPace>));
+    for pace in &paces {
+        pace.restore("auth-writes", 100.0);
+        pace.cap(Bucket::Writes, Some(10.0));
+    }
+    let end = Instant::now() + s(60.0);
+    let mut callers = tokio::task::JoinSet::new();
+    for pace in paces.clone() {
+        callers.spawn(async move {
+            let mut calls = 0;
+            while let Ok(grant) = pace.acquire(Bucket::Writes, 5, end).await {
+                pace.settled(grant, &Verdict { accepted: 5, ..Verdict::default() });
+                calls += 5;
+            }
+            calls
+        });
+    }
+    let calls: u32 = callers.join_all().await.into_iter().sum();
+    assert!((540..=640).contains(&calls), "{calls}");
+    let rows = book.rows.lock().await;
+    let row = rows.get(&Bucket::Writes).expect("a row");
+    let status = Pace::read(row, EPOCH_S + 60.0, Bucket::Writes).expect("a status");
+    assert!(
+        status.learned && status.rate_per_s > 90.0,
+        "what the server can do is still on file: {status:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_caller_has_its_turn_beside_fifty() {
     let book = Book::new(1, (0.002, 0.02));
     let tenant = Tenant::new(100.0, 500.0);

@@ -63,6 +63,8 @@ pub(super) struct Ask {
     pub(super) stock: u32,
     /// How long before its time quota is granted: as long as a step takes, so that its answer is in time.
     pub(super) ahead_s: f64,
+    /// No more than this many calls a second are granted to anybody in this step; absent: no such wish.
+    pub(super) cap: Option<f64>,
 }
 
 /// Calls that may go.
@@ -140,6 +142,7 @@ impl Row {
     /// One step of one process.
     pub(super) fn step(&mut self, now_s: f64, ask: Ask) -> Told {
         let now = self.tick(now_s);
+        self.estimator.cap(ask.cap);
         for report in &ask.reports {
             self.report(report, now);
         }

@@ -108,6 +108,69 @@ async fn what_was_learned_survives_by_its_word() {
     );
 }
 
+/// Calls of the writes' bucket that go in so many seconds, with somebody always waiting.
+async fn let_go_in(pace: &Pace, seconds: u64) -> u32 {
+    let end = soon(seconds);
+    let mut calls = 0;
+    while let Ok(grant) = pace.acquire(Bucket::Writes, 5, end).await {
+        pace.settled(grant, &Verdict { accepted: 5, ..Verdict::default() });
+        calls += 5;
+    }
+    calls
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_goes_than_the_operator_allows_and_lifting_it_lets_all_go_again() {
+    let pace = Pace::new();
+    pace.restore("auth-writes", 100.0);
+    pace.cap(Bucket::Writes, Some(10.0));
+    let capped = let_go_in(&pace, 30).await;
+    assert!((290..=325).contains(&capped), "{capped}");
+    pace.cap(Bucket::Writes, None);
+    let free = let_go_in(&pace, 30).await;
+    assert!(free > 2_800, "{free}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_operator_allows_is_not_taken_for_what_the_server_can_do() {
+    let pace = Pace::new();
+    pace.restore("auth-writes", 100.0);
+    pace.cap(Bucket::Writes, Some(10.0));
+    let before = pace.learned();
+    let_go_in(&pace, 600).await;
+    assert_eq!(pace.learned(), before, "nothing was learned of the server");
+    assert!(pace.of(Bucket::Writes).rate_per_s <= 10.0);
+    pace.cap(Bucket::Writes, None);
+    let rate = pace.of(Bucket::Writes).rate_per_s;
+    assert!((95.0..=100.0).contains(&rate), "neither shrunk nor grown: {rate}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_above_what_the_server_takes_changes_nothing() {
+    let pace = Pace::new();
+    pace.restore("auth-writes", 50.0);
+    let before = pace.of(Bucket::Writes);
+    pace.cap(Bucket::Writes, Some(1_000.0));
+    assert_eq!(pace.of(Bucket::Writes), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_already_goes_earlier_when_the_cap_is_lifted() {
+    let pace = Pace::new();
+    pace.restore("auth-writes", 100.0);
+    pace.cap(Bucket::Writes, Some(0.1));
+    let _first = pace.acquire(Bucket::Writes, 20, soon(600)).await.expect("quota");
+    let asked = Instant::now();
+    let waiting = tokio::spawn({
+        let pace = pace.clone();
+        async move { pace.acquire(Bucket::Writes, 20, soon(600)).await.map(|grant| grant.at) }
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    pace.cap(Bucket::Writes, None);
+    waiting.await.expect("the task ends").expect("quota is had");
+    assert!(asked.elapsed() < Duration::from_secs(300), "{:?}", asked.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_goes_after_its_deadline_even_if_nobody_is_held() {
     let pace = Pace::new();

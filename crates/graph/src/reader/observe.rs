@@ -165,6 +165,7 @@ impl Reader {
             bucket: Bucket::Reads,
             n,
             not_after,
+            stops: Vec::new(),
         };
         let pace = self.client.pace();
         let reply = match self.client.send(&call).await {

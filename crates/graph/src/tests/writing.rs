@@ -121,6 +121,7 @@ async fn each_write_is_the_request_that_graph_documents() {
         of(WriteCall::UnassignToken { user: user(), method_id: "m1".into() }),
         of(WriteCall::DeleteDevice { device_id: "d3".into() }),
         default(),
+        of(WriteCall::DeactivateToken { user: user(), method_id: "m2".into() }),
     ];
     let answers = writer(&far).await.write(&items, later()).await;
     assert_eq!(answers[0], Answer::Done { device_id: Some("d1".into()), method_id: None });
@@ -147,6 +148,8 @@ async fn each_write_is_the_request_that_graph_documents() {
     assert_eq!(line(4), "DELETE /directory/authenticationMethodDevices/hardwareOathDevices/d3");
     assert_eq!(line(5), "PATCH /users/u1/authentication/signInPreferences");
     assert_eq!(seen.body["requests"][3].get("body"), None);
+    assert_eq!(line(6), "POST /users/u1/authentication/hardwareOathMethods/m2/deactivate");
+    assert_eq!(seen.body["requests"][6].get("body"), None);
 }
 
 #[tokio::test]
@@ -267,4 +270,22 @@ fn debug_shows_no_number_secret_or_code() {
     for hidden in ["4255550100", "JBSWY3DPEHPK3PXP"] {
         assert!(!shown.contains(hidden), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_quota_gives_up_when_a_stop_is_wished_for_and_nothing_is_sent() {
+    let far = Far::start().await;
+    let writer = writer(&far).await;
+    let stop = telemetry::Shutdown::new();
+    writer.reader().pace().pause(crate::Bucket::Writes, Duration::from_secs(10));
+    let waiting = tokio::spawn({
+        let (writer, stops) = (writer.clone(), [telemetry::Shutdown::new(), stop.clone()]);
+        async move { writer.write_unless(&[phone(Target::Mobile)], later(), &stops).await }
+    });
+    stop.request();
+    let answers = waiting.await.unwrap();
+    assert!(matches!(answers.as_slice(), [Answer::NotSent { .. }]), "{answers:?}");
+    let again = writer.write_unless(&[phone(Target::Mobile)], later(), &[stop]).await;
+    assert!(matches!(again.as_slice(), [Answer::NotSent { .. }]), "{again:?}");
+    assert!(far.seen().is_empty());
 }

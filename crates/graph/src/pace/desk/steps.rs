@@ -177,6 +177,7 @@ impl Counter {
             line: if state.is_closed { Vec::new() } else { line },
             stock: if state.is_closed { 0 } else { stock.saturating_sub(left) },
             ahead_s: if stock > 0 { ahead_s.max(STOCK_S) } else { ahead_s },
+            cap: state.cap,
         }
     }
 }
