@@ -3,7 +3,7 @@
 use crate::postgres_crowd::{World, record};
 use contract::{Disposition, RunKind, RunState, SnapshotId};
 use harness::services::postgres;
-use ledger::{Error, Ledger, PgLedger};
+use ledger::{Error, Event, Ledger, PgLedger};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -62,9 +62,56 @@ async fn looking_changes_nothing() {
     writing.keep_rates(&[("methods".into(), 1.0)]).await.unwrap();
     assert_eq!(looking.learned_rates().await.unwrap().len(), 1);
     assert!(matches!(looking.keep_rates(&[]).await, Err(Error::ReadOnly { .. })));
-    postgres().psql(&name, "update mfa_migrate._sqlx_migrations set version = 9999");
+    postgres().psql(&name, "update mfa_migrate._sqlx_migrations set version = 9999 where version > 1");
     assert!(matches!(PgLedger::open_read_only(&url).await, Err(Error::Newer { found: 9999, .. })));
     assert!(matches!(PgLedger::open(&url).await, Err(Error::Newer { .. })));
+}
+
+/// The first shape, as an earlier version has left it, with a run in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_shape_is_brought_up_to_date_by_writing() {
+    let (url, name) = database();
+    let world = World::new(&url, 2).await;
+    let run = world.run(RunKind::Migrate, "all").await;
+    postgres().psql(
+        &name,
+        "set search_path = mfa_migrate; drop table event, batch_member, batch; drop function event_is_append_only; \
+         alter table run drop column step, drop column steps, drop column step_ends, drop column waits_for; \
+         delete from _sqlx_migrations where version > 1",
+    );
+    let older = PgLedger::open_read_only(&url).await.unwrap_err();
+    assert!(matches!(older, Error::Older { found: 1, .. }), "{older}");
+    let ledger = PgLedger::open(&url).await.unwrap();
+    let found = ledger.run(run).await.unwrap().unwrap();
+    assert_eq!((found.state, found.step, found.steps.len()), (RunState::Open, 0, 0));
+    assert_eq!(ledger.release(run, 10, None, PATIENCE).await.unwrap().entries.len(), 2);
+    assert!(ledger.batches().await.unwrap().is_empty());
+    PgLedger::open_read_only(&url).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_and_decided_stays_as_it_was_told() {
+    let (url, name) = database();
+    let ledger = PgLedger::open(&url).await.unwrap();
+    let event = Event {
+        at_ms: 0,
+        by: "anna@desk".into(),
+        batch: "all".into(),
+        run: None,
+        what: "paused".into(),
+        why: "a call".into(),
+    };
+    ledger.record_event(&event).await.unwrap();
+    for change in ["update event set why = 'another'", "delete from event", "truncate event"] {
+        // The block says whether the server refused it.
+        let refused = format!(
+            "set search_path = mfa_migrate; create temp table told (refused boolean); \
+             do $$ begin {change}; insert into told values (false); \
+             exception when raise_exception then insert into told values (true); end $$; select refused from told"
+        );
+        assert_eq!(postgres().psql(&name, &refused), "t", "{change}");
+    }
+    assert_eq!(ledger.events(None, 10).await.unwrap()[0].why, "a call");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

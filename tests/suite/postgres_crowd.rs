@@ -8,8 +8,8 @@ use contract::{
 use harness::Proxy;
 use harness::services::{Postgres, postgres};
 use ledger::{
-    Claim, DirectoryRow, End, Error, FiledRecord, Finish, Ledger, NewIntent, PgLedger, ResultRow, RunSpec,
-    SlotOutcome,
+    Claim, DirectoryRow, End, Error, FiledRecord, Finish, Ledger, Member, NewBatch, NewIntent, PgLedger,
+    ResultRow, RunSpec, SlotOutcome,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +69,20 @@ impl World {
             unknown_keys: 0,
         };
         ledger.complete_snapshot(&manifest).await.unwrap();
+        let members: Vec<_> =
+            (1..=users).map(|n| Member { user: record(n).user_key, matched: true }).collect();
+        for name in ["north", "south"] {
+            let batch = NewBatch {
+                name: name.into(),
+                snapshot: snapshot.clone(),
+                selector: "{}".into(),
+                settings: "{}".into(),
+                by: "crowd".into(),
+            };
+            ledger.create_batch(&batch).await.unwrap();
+            ledger.add_members(name, &members).await.unwrap();
+            ledger.freeze_batch(name).await.unwrap();
+        }
         Self { ledger, snapshot, users }
     }
 

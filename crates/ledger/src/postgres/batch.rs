@@ -1,7 +1,6 @@
 //! Batches, their users, and what was done and decided.
 //!
-//! The users of a batch are fixed once it is frozen: nothing here adds one later or takes one away. Whoever changes them
-//! holds the batch's row, so that two processes which make the same batch come one after the other.
+//! The users of a batch are fixed once it is frozen: nothing here adds one later or takes one away.
 
 use super::decode::Columns;
 use super::fault::Fault;
@@ -9,19 +8,14 @@ use crate::{Batch, Error, Event, Member, NewBatch};
 use contract::RunId;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use std::collections::BTreeMap;
 
 /// Everybody's batch: it has no row.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
-/// `$1` null: every batch.
-const BATCHES: &str = "
-    SELECT b.*, s.id AS snapshot_id, m.users, m.unmatched
-      FROM batch b
-      JOIN snapshot s ON s.no = b.snapshot
-     CROSS JOIN LATERAL (SELECT count(*) AS users, count(*) FILTER (WHERE NOT matched) AS unmatched
-                           FROM batch_member WHERE batch = b.name) m
-     WHERE $1 IS NULL OR b.name = $1 ORDER BY b.name";
+const BATCH: &str = "SELECT b.*, s.id AS snapshot_id,
+       (SELECT count(*) FROM batch_member m WHERE m.batch = b.name) AS users,
+       (SELECT count(*) FROM batch_member m WHERE m.batch = b.name AND NOT m.matched) AS unmatched
+  FROM batch b JOIN snapshot s ON s.no = b.snapshot";
 
 fn decode(row: &PgRow) -> Result<Batch, Fault> {
     Ok(Batch {
@@ -40,99 +34,84 @@ fn decode(row: &PgRow) -> Result<Batch, Fault> {
 }
 
 fn no_batch(name: &str) -> Fault {
-    Error::NoBatch { name: name.to_owned() }.into()
+    Fault::Ours(Error::NoBatch { name: name.to_owned() })
 }
 
-fn taken(name: &str) -> Fault {
-    Error::BatchExists { name: name.to_owned() }.into()
+/// Whether a batch is there; `None` where it is not.
+async fn is_frozen(db: &mut PgConnection, name: &str) -> Result<Option<bool>, Fault> {
+    Ok(sqlx::query_scalar("SELECT frozen FROM batch WHERE name = $1").bind(name).fetch_optional(db).await?)
 }
 
 /// A run is of everybody, or of a batch that is frozen.
 pub(super) async fn must_be_frozen(db: &mut PgConnection, name: &str) -> Result<(), Fault> {
-    if name == ALL {
-        return Ok(());
-    }
-    let is_frozen: Option<bool> =
-        sqlx::query_scalar("SELECT frozen FROM batch WHERE name = $1").bind(name).fetch_optional(db).await?;
-    if is_frozen == Some(true) { Ok(()) } else { Err(no_batch(name)) }
+    if name == ALL || is_frozen(db, name).await? == Some(true) { Ok(()) } else { Err(no_batch(name)) }
 }
 
 pub(super) async fn create(db: &mut PgConnection, batch: &NewBatch) -> Result<(), Fault> {
-    if batch.name == ALL {
-        return Err(taken(ALL));
+    super::run::one_at_a_time(db).await?;
+    if batch.name == ALL || is_frozen(db, &batch.name).await? == Some(true) {
+        return Err(Error::BatchExists { name: batch.name.clone() }.into());
     }
     let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = $1 AND manifest IS NOT NULL")
         .bind(&batch.snapshot.0)
         .fetch_optional(&mut *db)
         .await?
         .ok_or_else(|| Fault::no_snapshot(&batch.snapshot))?;
-    let begun = sqlx::query(
-        "INSERT INTO batch AS b (name, snapshot, selector, settings, made_by, made_at)
-         VALUES ($1, $2, $3, $4, $5, now_ms())
-             ON CONFLICT (name) DO UPDATE SET snapshot = excluded.snapshot, selector = excluded.selector,
-                settings = excluded.settings, made_by = excluded.made_by, made_at = excluded.made_at
-          WHERE NOT b.frozen",
+    for statement in ["DELETE FROM batch_member WHERE batch = $1", "DELETE FROM batch WHERE name = $1"] {
+        sqlx::query(statement).bind(&batch.name).execute(&mut *db).await?;
+    }
+    sqlx::query(
+        "INSERT INTO batch (name, snapshot, selector, settings, made_by, made_at)
+         VALUES ($1, $2, $3, $4, $5, now_ms())",
     )
     .bind(&batch.name)
     .bind(snapshot)
     .bind(&batch.selector)
     .bind(&batch.settings)
     .bind(&batch.by)
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    if begun.rows_affected() == 0 {
-        return Err(taken(&batch.name));
-    }
-    sqlx::query("DELETE FROM batch_member WHERE batch = $1").bind(&batch.name).execute(db).await?;
     Ok(())
 }
 
-pub(super) async fn add_members(
-    db: &mut PgConnection,
-    batch: &str,
-    members: &[Member],
-) -> Result<(), Fault> {
-    let is_frozen: Option<bool> =
-        sqlx::query_scalar("SELECT frozen FROM batch WHERE name = $1 FOR NO KEY UPDATE")
-            .bind(batch)
-            .fetch_optional(&mut *db)
-            .await?;
-    match is_frozen {
+pub(super) async fn add_members(db: &mut PgConnection, batch: &str, members: &[Member]) -> Result<(), Fault> {
+    let frozen = sqlx::query_scalar("SELECT frozen FROM batch WHERE name = $1 FOR SHARE")
+        .bind(batch)
+        .fetch_optional(&mut *db)
+        .await?;
+    match frozen {
         Some(false) => {}
-        Some(true) => return Err(taken(batch)),
+        Some(true) => return Err(Error::BatchExists { name: batch.to_owned() }.into()),
         None => return Err(no_batch(batch)),
     }
-    // Of a user who is named twice, the first one counts, as it would in two calls.
-    let mut users = BTreeMap::new();
-    for member in members {
-        users.entry(member.user.0.0.to_vec()).or_insert(member.matched);
-    }
-    let (keys, matched): (Vec<_>, Vec<_>) = users.into_iter().unzip();
     sqlx::query(
         "INSERT INTO batch_member (batch, user_key, matched)
-         SELECT $1, a.user_key, a.matched FROM unnest($2::bytea[], $3::boolean[]) a (user_key, matched)
+         SELECT $1, m.user_key, m.matched FROM unnest($2::bytea[], $3::boolean[]) m (user_key, matched)
              ON CONFLICT DO NOTHING",
     )
     .bind(batch)
-    .bind(keys)
-    .bind(matched)
+    .bind(members.iter().map(|member| member.user.0.0.as_slice()).collect::<Vec<_>>())
+    .bind(members.iter().map(|member| member.matched).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
 }
 
 pub(super) async fn freeze(db: &mut PgConnection, batch: &str) -> Result<(), Fault> {
-    let done =
-        sqlx::query("UPDATE batch SET frozen = true WHERE name = $1").bind(batch).execute(db).await?;
+    let done = sqlx::query("UPDATE batch SET frozen = true WHERE name = $1").bind(batch).execute(db).await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(no_batch(batch)) }
 }
 
 pub(super) async fn find(db: &mut PgConnection, name: &str) -> Result<Option<Batch>, Fault> {
-    sqlx::query(BATCHES).bind(name).fetch_optional(db).await?.as_ref().map(decode).transpose()
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("{BATCH} WHERE b.name = $1")))
+        .bind(name)
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(decode).transpose()
 }
 
 pub(super) async fn every(db: &mut PgConnection) -> Result<Vec<Batch>, Fault> {
-    let rows = sqlx::query(BATCHES).bind(None::<&str>).fetch_all(db).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{BATCH} ORDER BY b.name"))).fetch_all(db).await?;
     rows.iter().map(decode).collect()
 }
 
@@ -160,7 +139,8 @@ pub(super) async fn set(db: &mut PgConnection, batch: &str, settings: &str) -> R
 
 pub(super) async fn record_event(db: &mut PgConnection, event: &Event) -> Result<(), Fault> {
     sqlx::query(
-        "INSERT INTO event (at_ms, by_whom, batch, run, what, why) VALUES (now_ms(), $1, $2, $3, $4, $5)",
+        "INSERT INTO event (at_ms, by_whom, batch, run, what, why)
+         VALUES (now_ms(), $1, $2, $3, $4, $5)",
     )
     .bind(&event.by)
     .bind(&event.batch)
@@ -179,7 +159,7 @@ pub(super) async fn events(
 ) -> Result<Vec<Event>, Fault> {
     let rows = sqlx::query(
         "SELECT at_ms, by_whom, batch, run, what, why FROM event
-          WHERE $1 IS NULL OR batch = $1 ORDER BY no DESC LIMIT $2",
+          WHERE $1::text IS NULL OR batch = $1 ORDER BY no DESC LIMIT $2",
     )
     .bind(batch)
     .bind(i64::from(limit))

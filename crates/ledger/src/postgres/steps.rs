@@ -5,26 +5,48 @@
 use super::decode::Columns;
 use super::fault::Fault;
 use crate::{Control, Error, StepCounts};
-use contract::{BatchSettings, RunId};
+use contract::{RunId, RunState};
 use sqlx::PgConnection;
 
-/// The last ordinal of every step, among those that matching did not leave out; absent where there are not that many.
-const ENDS: &str = "
-    SELECT e.ordinal
-      FROM unnest($2::bigint[]) WITH ORDINALITY s (size, nth)
-      LEFT JOIN (SELECT ordinal, row_number() OVER (ORDER BY ordinal) AS place FROM entry
-                  WHERE run = $1 AND entra IS NOT NULL AND codes <> 'source-disabled') e
-             ON e.place = greatest(s.size, 1)
-     ORDER BY s.nth";
+/// Those that matching did not leave out. A worker files what it found; whoever has no such result was not looked at.
+const MOVABLE: &str = "entra IS NOT NULL AND codes <> 'source-disabled'";
+
+fn array(text: Option<&str>) -> Result<Vec<i64>, Fault> {
+    text.map_or_else(
+        || Ok(Vec::new()),
+        |text| serde_json::from_str(text).map_err(|_| Fault::Column("step_ends")),
+    )
+}
 
 pub(super) async fn assign(db: &mut PgConnection, run: RunId, sizes: &[u64]) -> Result<(), Fault> {
-    if !super::run::locked(db, run).await?.steps.is_empty() || sizes.is_empty() {
+    let row = sqlx::query("SELECT state, steps IS NOT NULL AS is_assigned FROM run WHERE no = $1")
+        .bind(run.0)
+        .fetch_optional(&mut *db)
+        .await?
+        .ok_or(Fault::Ours(Error::NoRun { run }))?;
+    if row.value("is_assigned")? || sizes.is_empty() {
         return Ok(());
     }
-    let counted: Vec<i64> = sizes.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
-    let ends: Vec<Option<i64>> =
-        sqlx::query_scalar(ENDS).bind(run.0).bind(counted).fetch_all(&mut *db).await?;
-    let mut ends: Vec<i64> = ends.into_iter().map(|end| end.unwrap_or(i64::MAX)).collect();
+    match row.run_state("state")? {
+        RunState::Open | RunState::Done | RunState::Superseded => {}
+        // Without users there would be nothing to stop at the end of a step.
+        RunState::Preparing => return Err(crate::filing::no_users_yet(run).into()),
+    }
+    let mut ends = Vec::with_capacity(sizes.len());
+    for size in sizes {
+        if *size == 0 {
+            ends.push(i64::MIN);
+            continue;
+        }
+        let end: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT ordinal FROM entry WHERE run = $1 AND {MOVABLE} ORDER BY ordinal LIMIT 1 OFFSET $2"
+        )))
+        .bind(run.0)
+        .bind(i64::try_from(size.saturating_sub(1)).unwrap_or(i64::MAX))
+        .fetch_optional(&mut *db)
+        .await?;
+        ends.push(end.unwrap_or(i64::MAX));
+    }
     // Whoever is beyond the last step is in it.
     if let Some(last) = ends.last_mut() {
         *last = i64::MAX;
@@ -38,7 +60,31 @@ pub(super) async fn assign(db: &mut PgConnection, run: RunId, sizes: &[u64]) -> 
     Ok(())
 }
 
-/// A step may be opened again, and late: it never goes back.
+/// The ordinals of a step: after the first, up to the second. Beyond the last step there is nobody.
+async fn range(db: &mut PgConnection, run: RunId, step: u32) -> Result<(i64, i64), Fault> {
+    let row = sqlx::query("SELECT step_ends FROM run WHERE no = $1")
+        .bind(run.0)
+        .fetch_optional(db)
+        .await?
+        .ok_or(Fault::Ours(Error::NoRun { run }))?;
+    let ends = array(row.value("step_ends")?)?;
+    let at = usize::try_from(step).unwrap_or(usize::MAX);
+    let before = at.checked_sub(1).map_or(i64::MIN, |at| ends.get(at).copied().unwrap_or(i64::MAX));
+    Ok((before, ends.get(at).copied().unwrap_or(i64::MAX)))
+}
+
+/// The last ordinal that may be released.
+pub(super) async fn open_end(db: &mut PgConnection, run: RunId) -> Result<i64, Fault> {
+    let row = sqlx::query("SELECT step, step_ends FROM run WHERE no = $1")
+        .bind(run.0)
+        .fetch_optional(db)
+        .await?
+        .ok_or(Fault::Ours(Error::NoRun { run }))?;
+    let step: u32 = row.count("step")?;
+    let ends = array(row.value("step_ends")?)?;
+    Ok(usize::try_from(step).ok().and_then(|at| ends.get(at)).copied().unwrap_or(i64::MAX))
+}
+
 pub(super) async fn open(db: &mut PgConnection, run: RunId, step: u32) -> Result<(), Fault> {
     sqlx::query("UPDATE run SET step = greatest(step, $2) WHERE no = $1")
         .bind(run.0)
@@ -49,29 +95,15 @@ pub(super) async fn open(db: &mut PgConnection, run: RunId, step: u32) -> Result
 }
 
 pub(super) async fn counts(db: &mut PgConnection, run: RunId, step: u32) -> Result<StepCounts, Fault> {
-    // A run without steps has one, which holds everybody.
-    let (after, end): (i64, i64) = sqlx::query_as(
-        "SELECT coalesce(CASE WHEN $2::int > 0 THEN (step_ends::json ->> ($2::int - 1))::bigint END, $3),
-                coalesce((step_ends::json ->> $2::int)::bigint, $4)
-           FROM run WHERE no = $1",
-    )
-    .bind(run.0)
-    .bind(i32::try_from(step).unwrap_or(i32::MAX))
-    .bind(i64::MIN)
-    .bind(i64::MAX)
-    .fetch_optional(&mut *db)
-    .await?
-    .ok_or(Fault::Ours(Error::NoRun { run }))?;
-    let row = sqlx::query(
+    let (after, end) = range(db, run, step).await?;
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT count(*) AS users,
                 count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed')) AS settled,
-                count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed') AND codes <> 'unchanged-since-last')
-                    AS processed,
+                count(*) FILTER (WHERE state NOT IN ('waiting', 'claimed') AND result IS NOT NULL) AS processed,
                 count(*) FILTER (WHERE state IN ('parked', 'conflict')) AS failed,
                 max(settled_at) AS last_settled_at
-           FROM entry
-          WHERE run = $1 AND ordinal > $2 AND ordinal <= $3 AND entra IS NOT NULL AND codes <> 'source-disabled'",
-    )
+           FROM entry WHERE run = $1 AND ordinal > $2 AND ordinal <= $3 AND {MOVABLE}"
+    )))
     .bind(run.0)
     .bind(after)
     .bind(end)
@@ -86,17 +118,15 @@ pub(super) async fn counts(db: &mut PgConnection, run: RunId, step: u32) -> Resu
     })
 }
 
-pub(super) async fn tell_waits(
-    db: &mut PgConnection,
-    run: RunId,
-    reason: Option<&str>,
-) -> Result<(), Fault> {
-    sqlx::query("UPDATE run SET waits_for = $2 WHERE no = $1").bind(run.0).bind(reason).execute(db).await?;
+pub(super) async fn tell_waits(db: &mut PgConnection, run: RunId, reason: Option<&str>) -> Result<(), Fault> {
+    sqlx::query("UPDATE run SET waits_for = $2 WHERE no = $1 AND waits_for IS DISTINCT FROM $2")
+        .bind(run.0)
+        .bind(reason)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
-/// Asked twice a second by every worker: an index holds the runs that are not over, and nothing is joined but their
-/// batches.
 pub(super) async fn controls(db: &mut PgConnection) -> Result<Vec<Control>, Fault> {
     let rows = sqlx::query(
         "SELECT run.no, run.halted IS NOT NULL AS is_halted, b.settings
@@ -107,13 +137,10 @@ pub(super) async fn controls(db: &mut PgConnection) -> Result<Vec<Control>, Faul
     .await?;
     rows.iter()
         .map(|row| {
-            // Settings that this build cannot read halt nobody here: the coordinator says so.
-            let settings: Option<BatchSettings> =
-                row.value::<Option<&str>>("settings")?.and_then(|text| serde_json::from_str(text).ok());
             Ok(Control {
                 run: row.run("no")?,
                 halted: row.value("is_halted")?,
-                max_rate: settings.and_then(|settings| settings.max_rate),
+                max_rate: row.value::<Option<&str>>("settings")?.and_then(crate::filing::max_rate),
             })
         })
         .collect()

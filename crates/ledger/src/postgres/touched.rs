@@ -15,24 +15,24 @@ use sqlx::PgConnection;
 const FREEZE: &str = "
     WITH moved AS (
         SELECT e.user_key, e.content, e.entra, e.guest, e.allowed, e.matched_by, e.directory, e.run AS by_run,
-               row_number() OVER (PARTITION BY e.user_key ORDER BY e.entra IS NULL, e.run DESC, e.ordinal) AS nth
+               row_number() OVER (PARTITION BY e.user_key ORDER BY (e.entra IS NULL), e.run DESC, e.ordinal) AS nth
           FROM entry e JOIN run m ON m.no = e.run AND m.kind = 'migrate'
-         WHERE $4 = 'all' OR e.user_key IN (SELECT b.user_key FROM batch_member b WHERE b.batch = $4)),
+         WHERE $4 = 'all' OR e.user_key IN (SELECT user_key FROM batch_member WHERE batch = $4)),
     newest AS (
         SELECT m.*, row_number() OVER (PARTITION BY m.entra ORDER BY m.by_run DESC, m.user_key) AS same_target,
                row_number() OVER (ORDER BY m.user_key) AS place
           FROM moved m WHERE m.nth = 1),
-    standing AS (
-        SELECT entra FROM pre_image WHERE settled_by IS NULL UNION SELECT entra FROM intent WHERE outcome IS NULL),
     asked AS (
-        SELECT n.*, n.same_target = 1 AND s.entra IS NOT NULL AS is_touched
-          FROM newest n LEFT JOIN standing s ON s.entra = n.entra)
+        SELECT n.*, n.entra IS NOT NULL AND n.same_target = 1
+               AND (EXISTS (SELECT FROM pre_image p WHERE p.entra = n.entra AND p.settled_by IS NULL)
+                    OR EXISTS (SELECT FROM intent i WHERE i.entra = n.entra AND i.outcome IS NULL)) AS is_touched
+          FROM newest n)
     INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, settled_at, entra, guest,
                        allowed, matched_by, directory)
     SELECT $1, coalesce(r.ordinal, -a.place), $2, $3, a.user_key, a.content,
            CASE WHEN a.is_touched THEN 'waiting' ELSE 'unchanged' END,
-           CASE WHEN NOT a.is_touched THEN 'unchanged' END,
-           CASE WHEN NOT a.is_touched THEN now_ms() END,
+           CASE WHEN a.is_touched THEN NULL ELSE 'unchanged' END,
+           CASE WHEN a.is_touched THEN NULL ELSE now_ms() END,
            a.entra, a.guest, a.allowed, a.matched_by, a.directory
       FROM asked a
       LEFT JOIN (SELECT user_key, min(ordinal) AS ordinal FROM record WHERE snapshot = $2 GROUP BY user_key) r
@@ -58,14 +58,10 @@ pub(super) async fn freeze(db: &mut PgConnection, id: RunId) -> Result<MatchCoun
     counts(db, id).await
 }
 
-pub(super) async fn forget_applied(
-    db: &mut PgConnection,
-    run: RunId,
-    ordinals: &[i64],
-) -> Result<(), Fault> {
+pub(super) async fn forget_applied(db: &mut PgConnection, run: RunId, ordinals: &[i64]) -> Result<(), Fault> {
     sqlx::query(
-        "DELETE FROM applied p USING entry e
-          WHERE e.run = $1 AND e.ordinal = ANY($2) AND p.entra = e.entra",
+        "DELETE FROM applied WHERE entra IN (
+             SELECT entra FROM entry WHERE run = $1 AND ordinal = ANY($2))",
     )
     .bind(run.0)
     .bind(ordinals)

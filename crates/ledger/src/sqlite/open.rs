@@ -24,7 +24,7 @@ const READERS: u32 = 3;
 const PREPARED_STATEMENTS: usize = 200;
 
 /// The shapes of the file, oldest first. The names are those of the PostgreSQL migrations too.
-fn migrator() -> Migrator {
+pub(super) fn migrator() -> Migrator {
     let shape = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };

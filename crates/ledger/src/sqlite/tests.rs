@@ -150,6 +150,57 @@ async fn a_newer_shape_is_refused() {
     assert!(matches!(SqliteLedger::open_read_only(&path).await, Err(Error::Newer { .. })));
 }
 
+/// The first shape, as an earlier version has left it, with a run in it.
+#[tokio::test]
+async fn an_older_shape_is_brought_up_to_date_by_writing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    let first = super::open::migrator().iter().take(1).cloned().collect();
+    sqlx::migrate::Migrator::with_migrations(first).run_direct(None, &mut connection, false).await.unwrap();
+    for statement in [
+        "INSERT INTO snapshot (no, id, manifest) VALUES (1, 'old', '{}')",
+        "INSERT INTO run (kind, batch, snapshot, policy, policy_hash, include_unchanged, state, opened_at)
+         VALUES ('migrate', 'all', 1, '{}', 'hash', 0, 'open', 1)",
+        "INSERT INTO entry (run, ordinal, snapshot, writing, state, user_key, content, entra)
+         VALUES (1, 1, 1, 1, 'waiting', zeroblob(16), zeroblob(16), 'user')",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    assert!(matches!(SqliteLedger::open_read_only(&path).await, Err(Error::Older { found: 1, .. })));
+    let ledger = open(&path).await;
+    let run = ledger.latest_run(&[RunKind::Migrate]).await.unwrap().unwrap();
+    assert_eq!((run.step, run.steps.len(), run.waits_for.clone()), (0, 0, None));
+    let released = ledger.release(run.id, 10, None, std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(released.entries.len(), 1);
+    assert!(ledger.batches().await.unwrap().is_empty());
+    SqliteLedger::open_read_only(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_done_and_decided_stays_as_it_was_told() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path).await;
+    let event = crate::Event {
+        at_ms: 0,
+        by: "anna@desk".into(),
+        batch: "all".into(),
+        run: None,
+        what: "paused".into(),
+        why: "a call".into(),
+    };
+    ledger.record_event(&event).await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    for change in ["UPDATE event SET why = 'another'", "DELETE FROM event"] {
+        assert!(sqlx::query(change).execute(&mut connection).await.is_err(), "{change}");
+    }
+    connection.close().await.unwrap();
+    assert_eq!(ledger.events(None, 10).await.unwrap()[0].why, "a call");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_its_owner_may_read_it() {
