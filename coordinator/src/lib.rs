@@ -49,4 +49,6 @@ pub struct Channel {
     pub stale_after: std::time::Duration,
     /// How long after its end a lease is still respected: the holder may have a request under way.
     pub grace: std::time::Duration,
+    /// The wall clock, in milliseconds since 1970 UTC: windows are about people's nights, not about leases.
+    pub now_ms: fn() -> i64,
 }

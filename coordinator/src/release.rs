@@ -64,7 +64,7 @@ impl Coordinator {
         let mut pacing = Pacing::of(self, run).await?;
         self.assign_steps(run, &pacing).await?;
         let mut looked = Instant::now();
-        let mut gate = self.gate_now(run, &pacing).await?;
+        let mut gate = self.gate_now(run, &pacing, channel).await?;
         loop {
             if shutdown.is_requested() {
                 return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
@@ -72,7 +72,7 @@ impl Coordinator {
             if gate != Gate::Open || looked.elapsed() > GATE {
                 // Settings may be changed while it runs.
                 pacing = Pacing::of(self, run).await?;
-                gate = self.gate_now(run, &pacing).await?;
+                gate = self.gate_now(run, &pacing, channel).await?;
                 looked = Instant::now();
             }
             let out = channel.orders.depth().await?.ready;
@@ -168,14 +168,14 @@ impl Coordinator {
         (unchanged, orders)
     }
 
-    /// The gate as it stands now, by this machine's clock: windows are about people's nights, not about leases.
-    async fn gate_now(&self, run: &Run, pacing: &Pacing) -> Result<Gate, Error> {
-        let Some(run) = self.ledger.run(run.id).await? else { return Ok(Gate::Wait) };
-        if run.halted.is_some() || run.state != RunState::Open {
-            return Ok(Gate::Wait);
+    /// The gate as it stands now.
+    async fn gate_now(&self, run: &Run, pacing: &Pacing, channel: &Channel) -> Result<Gate, Error> {
+        match self.ledger.run(run.id).await? {
+            Some(run) if run.halted.is_none() && run.state == RunState::Open => {
+                self.gate(&run, pacing, (channel.now_ms)()).await
+            }
+            Some(_) | None => Ok(Gate::Wait),
         }
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.gate(&run, pacing, i64::try_from(now.as_millis()).unwrap_or(i64::MAX)).await
     }
 
     /// Ends a run: every entry is settled.

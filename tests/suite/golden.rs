@@ -48,6 +48,8 @@ fn records_orders_and_results_of_every_version_are_read() {
         let result: EntryResult = round(&format!("entry-result-v{v}.json"));
         assert_eq!((result.v, result.changes.len(), result.notes.len()), (v, 3, 2));
     }
+    let taken_back: EntryResult = round("entry-result-v1-conflicts.json");
+    assert_eq!((taken_back.v, taken_back.conflicts.len()), (1, 2));
     let entry: DirectoryEntry = round("directory-entry-v1.json");
     assert_eq!((entry.v, entry.upn.as_str()), (1, "helga@contoso.example"));
 }

@@ -240,6 +240,36 @@ async fn two_batches_share_their_users_without_a_quarrel() {
     }
 }
 
+/// Somebody begins to make a batch again while it is being fixed: it is either fixed and stays, or begun anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_was_fixed_is_not_made_again() {
+    let world = World::new(&postgres().new_database(), 40).await;
+    let ledger = &world.ledger;
+    for round in 0..40 {
+        let batch = NewBatch {
+            name: format!("pilot {round}"),
+            snapshot: world.snapshot.clone(),
+            selector: "{}".into(),
+            settings: "{}".into(),
+            by: "first".into(),
+        };
+        let again = NewBatch { by: "second".into(), ..batch.clone() };
+        let members = [Member { user: record(1).user_key, matched: true }];
+        ledger.create_batch(&batch).await.unwrap();
+        let (begun, added, fixed) = tokio::join!(
+            ledger.create_batch(&again),
+            ledger.add_members(&batch.name, &members),
+            ledger.freeze_batch(&batch.name)
+        );
+        fixed.unwrap();
+        assert!(matches!(begun, Ok(()) | Err(Error::BatchExists { .. })));
+        assert!(matches!(added, Ok(()) | Err(Error::BatchExists { .. })));
+        let found = ledger.batch(&batch.name).await.unwrap().expect("it is there");
+        assert!(found.frozen);
+        assert_eq!(found.made.by, if begun.is_ok() { "second" } else { "first" });
+    }
+}
+
 /// The coordinator releases, puts back and counts while workers claim, renew, file and finish.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_and_the_coordinator_do_not_block_each_other() {

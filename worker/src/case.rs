@@ -3,10 +3,11 @@
 use crate::Assignment;
 use crate::doubt::OpenIntent;
 use contract::{
-    Change, Code, FingerprintKey, History, IntentOutcome, Note, Outcome, PlanLine, Record, SealError, Sealer,
-    Subject, Target, Token, UserMethods, context, serial_fingerprint,
+    Change, Code, Conflict, FingerprintKey, History, IntentOutcome, Note, Outcome, PlanLine, Record,
+    SealError, Sealer, Subject, Target, Token, UserMethods, context, serial_fingerprint,
 };
 use ledger::{Claim, SlotOutcome};
+use rules::RevertStep;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,10 +34,12 @@ pub(crate) struct Work {
     pub(crate) change: Change,
     pub(crate) slot: String,
     pub(crate) token: Option<Token>,
+    /// On the way back, what is to be done; several steps of a token share its change and its slot.
+    pub(crate) back: Option<RevertStep>,
     pub(crate) progress: Progress,
 }
 
-/// An intent of this run, opened.
+/// An intent, opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Filed {
     pub(crate) slot: String,
@@ -63,17 +66,26 @@ pub(crate) struct Case {
     /// Graph says that there is no such user.
     pub(crate) gone: bool,
     /// What other runs have put in place, and how long ago: it may not show yet.
-    pub(crate) recent: Vec<(Change, Duration)>,
+    pub(crate) recent: Vec<Filed>,
+    /// Methods that are neither as before nor as we left them.
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Their slots.
+    pub(crate) left_alone: Vec<String>,
     pub(crate) open: Vec<OpenIntent>,
+    /// On the way back, those of other runs: past the horizon, they may have landed or not.
+    pub(crate) open_elsewhere: Vec<OpenIntent>,
+    /// On the way back, whether anything of ours stood.
+    pub(crate) ours_stood: bool,
     pub(crate) history: History,
     pub(crate) contested: Vec<String>,
     pub(crate) pre_images: Vec<(String, Option<String>)>,
-    pub(crate) ours: Vec<(String, Option<String>)>,
+    /// The last change of each slot that we are known to have made.
+    pub(crate) ours: Vec<(String, Change)>,
     pub(crate) reviewed: Option<PlanLine>,
 }
 
 impl Case {
-    /// Opens what the ledger holds of a claimed user.
+    /// Opens what the ledger holds of a claimed user, the record with it.
     pub(crate) fn open(
         claim: &Claim,
         assignment: &Assignment,
@@ -85,6 +97,29 @@ impl Case {
         if record.v != Record::VERSION {
             return Err(SealError::Content);
         }
+        let mut case = Self::without_record(claim, assignment, sealer)?;
+        for (fingerprint, sealed) in &claim.secrets {
+            let serial = sealer.open_json(&context::value(&claim.user, OATH_SECRET), &sealed.0)?;
+            case.history.secrets.push((*fingerprint, serial));
+        }
+        if let Some(sealed) = &claim.reviewed {
+            let at = context::reviewed(assignment.run, claim.ordinal);
+            case.reviewed = Some(sealer.open_json(&at, &sealed.0)?);
+        }
+        case.contested = rules::serials(&record, &assignment.policy, keys)
+            .into_iter()
+            .filter(|s| claim.contested.contains(&serial_fingerprint(s, keys)))
+            .collect();
+        case.record = record;
+        Ok(case)
+    }
+
+    /// Opens what the ledger holds of our own doing alone: whoever has left the snapshot has no record any more.
+    pub(crate) fn without_record(
+        claim: &Claim,
+        assignment: &Assignment,
+        sealer: &Sealer,
+    ) -> Result<Self, SealError> {
         let value = |slot: &str, sealed: &contract::Sealed| -> Result<Change, SealError> {
             sealer.open_json(&context::value(&claim.user, slot), &sealed.0)
         };
@@ -98,16 +133,17 @@ impl Case {
                 open.push(OpenIntent {
                     slot: intent.slot.clone(),
                     newest: false,
+                    of_this_run: intent.run == assignment.run,
                     change: change.clone(),
                     age: intent.age,
                 });
             }
-            if intent.run != assignment.run && intent.outcome == Some(IntentOutcome::Applied) {
-                recent.push((change.clone(), intent.age));
-            }
+            let opened =
+                Filed { slot: intent.slot.clone(), change, outcome: intent.outcome, age: intent.age };
             if intent.run == assignment.run {
-                let (slot, outcome, age) = (intent.slot.clone(), intent.outcome, intent.age);
-                filed.push(Filed { slot, change, outcome, age });
+                filed.push(opened);
+            } else if intent.outcome == Some(IntentOutcome::Applied) {
+                recent.push(opened);
             }
         }
         for i in 0..open.len() {
@@ -125,30 +161,13 @@ impl Case {
         }
         let mut ours = Vec::new();
         for (slot, sealed) in &claim.ours {
-            let to = match sealed {
-                Some(sealed) => value(slot, sealed)?.to,
-                None => None,
-            };
-            ours.push((slot.clone(), to));
-        }
-        let mut history = History::default();
-        for (fingerprint, sealed) in &claim.secrets {
-            let serial = sealer.open_json(&context::value(&claim.user, OATH_SECRET), &sealed.0)?;
-            history.secrets.push((*fingerprint, serial));
-        }
-        let reviewed = match &claim.reviewed {
-            Some(sealed) => {
-                Some(sealer.open_json(&context::reviewed(assignment.run, claim.ordinal), &sealed.0)?)
+            if let Some(sealed) = sealed {
+                ours.push((slot.clone(), value(slot, sealed)?));
             }
-            None => None,
-        };
-        let contested = rules::serials(&record, &assignment.policy, keys)
-            .into_iter()
-            .filter(|s| claim.contested.contains(&serial_fingerprint(s, keys)))
-            .collect();
+        }
         Ok(Self {
             claim: claim.clone(),
-            record,
+            record: Record::nothing_but(String::new()),
             methods: UserMethods::default(),
             observed_at: Instant::now(),
             outcomes: Vec::new(),
@@ -157,14 +176,18 @@ impl Case {
             outcome: Outcome::Unchanged,
             filed,
             recent,
+            conflicts: Vec::new(),
+            left_alone: Vec::new(),
             another_attempt: false,
             gone: false,
             open,
-            history,
-            contested,
+            open_elsewhere: Vec::new(),
+            ours_stood: false,
+            history: History::default(),
+            contested: Vec::new(),
             pre_images,
             ours,
-            reviewed,
+            reviewed: None,
         })
     }
 
@@ -177,6 +200,19 @@ impl Case {
         serials.dedup();
         serials
     }
+}
+
+/// One piece of work for each slot: where there are several steps, the first that is not done.
+pub(crate) fn by_slot(work: &[Work]) -> Vec<&Work> {
+    let mut slots: Vec<&Work> = Vec::with_capacity(work.len());
+    for work in work {
+        match slots.iter_mut().find(|other| other.slot == work.slot) {
+            Some(other) if other.progress == Progress::Done => *other = work,
+            Some(_) => {}
+            None => slots.push(work),
+        }
+    }
+    slots
 }
 
 /// The context word for sealed serials of written secrets.

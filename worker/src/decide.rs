@@ -3,7 +3,7 @@
 //! It never plans on a look in which something of ours may still be missing, never writes over what somebody changed
 //! since, and never does more than was reviewed.
 
-use crate::case::{Case, Progress, Work, note, subject_of};
+use crate::case::{Case, Filed, Progress, Work, note, subject_of};
 use crate::compare::{current_of, same};
 use crate::doubt::{assess, poll_after};
 use crate::reviewed::{Known, still_fits};
@@ -36,7 +36,21 @@ impl Case {
     ) -> Decision {
         self.work.clear();
         self.notes.clear();
-        let finding = assess(&self.open, &self.methods, settings.horizon());
+        let methods = self.methods.clone();
+        let now = |change: &Change| current_of(&methods, change);
+        if let Some(wait) = self.look_into_doubts(now, settings.horizon()) {
+            return Decision::Wait(wait);
+        }
+        self.plan(assignment, keys)
+    }
+
+    /// Learns what a look tells of what is on file. Answers how long to wait where it may not tell everything yet.
+    pub(crate) fn look_into_doubts(
+        &mut self,
+        now: impl Fn(&Change) -> Option<String>,
+        horizon: Duration,
+    ) -> Option<Duration> {
+        let finding = assess(&self.open, &now, horizon);
         for (slot, outcome) in &finding.outcomes {
             for filed in self.filed.iter_mut().filter(|f| f.slot == *slot) {
                 filed.outcome = Some(*outcome);
@@ -44,28 +58,26 @@ impl Case {
             self.outcomes.push(SlotOutcome { slot: slot.clone(), outcome: *outcome });
         }
         self.open.retain(|o| !finding.outcomes.iter().any(|(slot, _)| slot == &o.slot));
-        let hidden = self.hidden_for(settings.horizon());
-        if let Some(wait) = finding.look_again_after.max(hidden) {
-            return Decision::Wait(wait);
-        }
-        self.another_attempt |= finding.another_attempt;
-        self.plan(assignment, keys)
+        let hidden = self.hidden_for(now, horizon);
+        let wait = finding.look_again_after.max(hidden);
+        self.another_attempt |= wait.is_none() && finding.another_attempt;
+        wait
     }
 
     /// Compares intents that have an outcome with the look, since state decides and not what was concluded before. One
     /// whose value is there now is done. One that was done and does not show is not visible yet: planning on such a look
     /// would write it again, and create a token twice. Answers how long to wait for that.
-    fn hidden_for(&mut self, horizon: Duration) -> Option<Duration> {
+    fn hidden_for(&mut self, now: impl Fn(&Change) -> Option<String>, horizon: Duration) -> Option<Duration> {
         let mut wait = None;
-        for (change, age) in self.recent.iter().filter(|(_, age)| *age < horizon) {
-            let now = current_of(&self.methods, change);
+        for Filed { change, age, .. } in self.recent.iter().filter(|f| f.age < horizon) {
+            let now = now(change);
             if !same(change.method, now.as_deref(), change.to.as_deref()) {
                 wait = wait.max(Some(poll_after(*age).min(horizon - *age)));
             }
         }
         for filed in &mut self.filed {
             let Some(outcome) = filed.outcome else { continue };
-            let now = current_of(&self.methods, &filed.change);
+            let now = now(&filed.change);
             let is_there = same(filed.change.method, now.as_deref(), filed.change.to.as_deref());
             match (outcome, is_there) {
                 (IntentOutcome::Applied, false) if filed.age < horizon => {
@@ -133,7 +145,7 @@ impl Case {
             .into_iter()
             .map(|change| {
                 let token = (change.method == Target::HardwareOath).then(|| tokens.next()).flatten();
-                Work { slot: slot_of(&change, keys), change, token, progress: Progress::Ready }
+                Work { slot: slot_of(&change, keys), change, token, back: None, progress: Progress::Ready }
             })
             .collect();
         if self.work.is_empty() { Decision::Settle(self.settled_state()) } else { Decision::Write }
@@ -153,7 +165,7 @@ impl Case {
         let Some(reviewed) = &self.reviewed else { return planned.is_empty() };
         still_fits(reviewed, &self.claim.user, planned, &self.methods, |change| {
             let slot = slot_of(change, keys);
-            let is_ours = || self.ours.iter().any(|(s, to)| *s == slot && *to == change.to);
+            let is_ours = || self.ours.iter().any(|(s, done)| *s == slot && done.to == change.to);
             match self.filed.iter().find(|f| f.slot == slot).map(|f| f.outcome) {
                 // An earlier run of the same plan has put it there.
                 None if is_ours() => Known::Begun,
@@ -246,7 +258,7 @@ impl Case {
         }
         let (_, before) = self.pre_images.iter().find(|(s, _)| *s == slot)?;
         let is = |value: Option<&str>| same(change.method, now.as_deref(), value);
-        let ours = self.ours.iter().find(|(s, _)| *s == slot).and_then(|(_, v)| v.as_deref());
+        let ours = self.ours.iter().find(|(s, _)| *s == slot).and_then(|(_, c)| c.to.as_deref());
         let known = is(before.as_deref()) || (ours.is_some() && is(ours)) || is(change.to.as_deref());
         let by_itself = change.method == Target::Default && self.default_came_by_itself();
         (!known && !by_itself).then_some(Code::CloudChanged)

@@ -3,8 +3,8 @@
 //! The process that filed such an intent may be gone while its request is still under way. So a method in doubt is
 //! never read as absent or unchanged before the intent is older than the horizon; being there, it is done.
 
-use crate::compare::{current_of, same};
-use contract::{Change, IntentOutcome, Target, TokenStatus, UserMethods};
+use crate::compare::same;
+use contract::{Change, IntentOutcome, Target, TokenStatus};
 use std::time::Duration;
 
 /// An intent without an outcome, opened.
@@ -13,6 +13,7 @@ pub(crate) struct OpenIntent {
     pub(crate) slot: String,
     /// The newest of its slot. What is there answers for it; an older one can only still land.
     pub(crate) newest: bool,
+    pub(crate) of_this_run: bool,
     pub(crate) change: Change,
     pub(crate) age: Duration,
 }
@@ -35,11 +36,15 @@ impl Finding {
     }
 }
 
-/// Compares each open intent with what is there.
-pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Duration) -> Finding {
+/// Compares each open intent with what `now` tells of its slot.
+pub(crate) fn assess(
+    open: &[OpenIntent],
+    now: impl Fn(&Change) -> Option<String>,
+    horizon: Duration,
+) -> Finding {
     let mut finding = Finding::default();
     for intent in open {
-        let now = current_of(methods, &intent.change);
+        let now = now(&intent.change);
         let method = intent.change.method;
         if !intent.newest {
             let is_there = same(method, now.as_deref(), intent.change.to.as_deref());
@@ -68,11 +73,18 @@ pub(crate) fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Durati
 }
 
 /// A token that is assigned and not activated is our own half-way state: it is neither absent nor unchanged, and
-/// activating what is activated meanwhile changes nothing, so nobody need wait.
+/// activating what is activated meanwhile changes nothing, so nobody need wait. On the way back it is one that was taken
+/// from the user and still lies in the inventory.
 fn is_half_way(intent: &OpenIntent, now: Option<&str>) -> bool {
     let is = |value: Option<&str>, status: TokenStatus| value == Some(status.as_str());
     intent.change.method == Target::HardwareOath
-        && (is(now, TokenStatus::Assigned) || is(now, TokenStatus::FailedActivation))
+        && match intent.change.to {
+            Some(_) if is(intent.change.to.as_deref(), TokenStatus::Activated) => {
+                is(now, TokenStatus::Assigned) || is(now, TokenStatus::FailedActivation)
+            }
+            Some(_) => false,
+            None => is(now, TokenStatus::Available),
+        }
 }
 
 /// A default that was unset and appeared after our own write was chosen by Graph: nobody's change.
@@ -88,6 +100,12 @@ pub(crate) fn poll_after(age: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::current_of;
+    use contract::UserMethods;
+
+    fn assess(open: &[OpenIntent], methods: &UserMethods, horizon: Duration) -> Finding {
+        super::assess(open, |change| current_of(methods, change), horizon)
+    }
 
     const HORIZON: Duration = Duration::from_secs(675);
 
@@ -95,6 +113,7 @@ mod tests {
         OpenIntent {
             slot: "mobile".into(),
             newest: true,
+            of_this_run: true,
             change: Change {
                 method: Target::Mobile,
                 serial: None,
@@ -163,6 +182,7 @@ mod tests {
         let intent = OpenIntent {
             slot: "hardwareOath:x".into(),
             newest: true,
+            of_this_run: true,
             change: Change {
                 method: Target::HardwareOath,
                 serial: Some("1".into()),
@@ -191,6 +211,7 @@ mod tests {
         let intent = OpenIntent {
             slot: "default".into(),
             newest: true,
+            of_this_run: true,
             change: Change {
                 method: Target::Default,
                 serial: None,

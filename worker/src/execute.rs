@@ -18,7 +18,7 @@ const BUNDLE: usize = 20;
 
 /// Where an item's answer goes.
 #[derive(Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     case: usize,
     work: usize,
 }
@@ -36,14 +36,14 @@ impl Shift {
         cases: &mut Vec<Case>,
         lease: &mut Lease,
     ) -> Result<Option<Error>, Error> {
-        let stages: [(Call, CallFor, &'static str); 4] = [
-            (Call::Phone, phone_call, "worker.phones-sent"),
-            (Call::Token, create_call, "worker.tokens-created"),
-            (Call::Token, activate_call, "worker.tokens-activated"),
-            (Call::Default, default_call, "worker.default-sent"),
+        let stages: [(CallFor, &'static str); 4] = [
+            (phone_call, "worker.phones-sent"),
+            (create_call, "worker.tokens-created"),
+            (activate_call, "worker.tokens-activated"),
+            (default_call, "worker.default-sent"),
         ];
-        for (kind, call_for, done) in stages {
-            let stop = self.stage(writer, cases, lease, kind, call_for).await?;
+        for (call_for, done) in stages {
+            let stop = self.stage(writer, cases, lease, call_for).await?;
             crash_point(done);
             if stop.is_some() {
                 return Ok(stop);
@@ -60,35 +60,54 @@ impl Shift {
         writer: &Writer,
         cases: &mut Vec<Case>,
         lease: &mut Lease,
-        kind: Call,
         call_for: CallFor,
     ) -> Result<Option<Error>, Error> {
         loop {
             self.renew(lease, cases).await?;
-            let Some(looked_at) = cases.iter().map(|c| c.observed_at).min() else { return Ok(None) };
-            let bundles = pack(cases, call_for);
+            let bundles = pack(cases, |case| {
+                case.work.iter().enumerate().filter_map(|(i, w)| Some((i, call_for(case, w)?))).collect()
+            });
             if bundles.is_empty() {
                 return Ok(None);
             }
-            for (items, places) in bundles {
-                if self.stopping.is_requested() {
-                    return Ok(None);
-                }
-                let not_after = lease.not_after().min(looked_at + LOOK_IS_GOOD_FOR);
-                let answers = writer.write(&items, not_after).await;
-                match self.sort(cases, kind, &places, answers) {
-                    Next::Go => {}
-                    Next::TimeIsUp => return Ok(None),
-                    Next::Stop(error) => return Ok(Some(error)),
-                }
+            match self.send(writer, cases, lease, bundles).await {
+                Next::Go => {}
+                Next::TimeIsUp => return Ok(None),
+                Next::Stop(error) => return Ok(Some(error)),
             }
         }
     }
 
+    /// Sends bundles one after the other, while the lease and the look at the users are good for it.
+    pub(crate) async fn send(
+        &self,
+        writer: &Writer,
+        cases: &mut [Case],
+        lease: &Lease,
+        bundles: Vec<Bundle>,
+    ) -> Next {
+        let Some(looked_at) = cases.iter().map(|c| c.observed_at).min() else { return Next::Go };
+        let not_after = lease.not_after().min(looked_at + LOOK_IS_GOOD_FOR);
+        for (items, places) in bundles {
+            if self.is_ending() {
+                return Next::TimeIsUp;
+            }
+            let answers = writer.write_unless(&items, not_after, &self.stops).await;
+            match self.sort(cases, &places, answers) {
+                Next::Go => {}
+                end @ (Next::TimeIsUp | Next::Stop(_)) => return end,
+            }
+        }
+        Next::Go
+    }
+
     /// Files answers with their work.
-    fn sort(&self, cases: &mut [Case], kind: Call, places: &[Place], answers: Vec<Answer>) -> Next {
-        if answers.iter().any(|a| matches!(a, Answer::Done { .. })) {
-            self.refusals.allowed(kind);
+    fn sort(&self, cases: &mut [Case], places: &[Place], answers: Vec<Answer>) -> Next {
+        for (place, answer) in places.iter().zip(&answers) {
+            let work = cases.get(place.case).and_then(|case| case.work.get(place.work));
+            if let (Some(work), Answer::Done { .. }) = (work, answer) {
+                self.refusals.allowed(Call::of(work.change.method));
+            }
         }
         let mut next = Next::Go;
         let mut forbidden = BTreeSet::new();
@@ -114,6 +133,7 @@ impl Shift {
                 }
                 Answer::Refused { status, code } => {
                     let first = status == 403 && forbidden.insert(place.case);
+                    let kind = Call::of(work.change.method);
                     match if first { self.refusals.forbidden(kind) } else { Ok(()) } {
                         Ok(()) => work.progress = Progress::Refused { status, code },
                         // Nothing was applied, and nothing is wrong with this user: it stays to be written.
@@ -158,8 +178,8 @@ impl Shift {
     }
 }
 
-/// What a stage does after a bundle.
-enum Next {
+/// What is done after a bundle.
+pub(crate) enum Next {
     Go,
     TimeIsUp,
     Stop(Error),
@@ -179,12 +199,15 @@ impl Next {
 /// Makes the call of a stage for a piece of work; nothing where the stage has none for it.
 type CallFor = fn(&Case, &Work) -> Option<WriteCall>;
 
-/// Packs a stage's items into bundles; a user's items stay together and go one after the other.
-fn pack(cases: &[Case], call_for: CallFor) -> Vec<(Vec<WriteItem>, Vec<Place>)> {
-    let mut bundles: Vec<(Vec<WriteItem>, Vec<Place>)> = Vec::new();
+/// Writes that are sent together, and where their answers go.
+pub(crate) type Bundle = (Vec<WriteItem>, Vec<Place>);
+
+/// Packs users' calls into bundles; a user's items stay together and go one after the other. `calls` names the work that
+/// each is for; all of one packing are of one version.
+pub(crate) fn pack(cases: &[Case], calls: impl Fn(&Case) -> Vec<(usize, WriteCall)>) -> Vec<Bundle> {
+    let mut bundles: Vec<Bundle> = Vec::new();
     for (case_index, case) in cases.iter().enumerate() {
-        let calls: Vec<(usize, WriteCall)> =
-            case.work.iter().enumerate().filter_map(|(i, w)| Some((i, call_for(case, w)?))).collect();
+        let calls = calls(case);
         if calls.is_empty() {
             continue;
         }

@@ -1,10 +1,11 @@
 //! Step 7: what becomes of a claim, from how its work went.
 
 use crate::Error;
-use crate::case::{Case, OATH_SECRET, Progress, note};
+use crate::case::{Case, OATH_SECRET, Progress, by_slot, note};
 use crate::shift::Shift;
 use contract::{
-    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, Sealed, Subject, Target, context, slot_key,
+    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, RunKind, Sealed, Subject, Target, context,
+    slot_key,
 };
 use ledger::{End, Finish, SlotOutcome};
 use std::time::Duration;
@@ -26,16 +27,23 @@ impl Shift {
         // What was learnt of an earlier intent no longer counts where a new one was filed in its place.
         let work = &case.work;
         case.outcomes.retain(|o| !work.iter().any(|w| w.slot == o.slot));
-        for work in &case.work {
+        for work in by_slot(&case.work) {
+            let is_begun = case.work.iter().any(|w| w.slot == work.slot && w.progress == Progress::Done);
+            let is_open_elsewhere = case.open_elsewhere.iter().any(|o| o.slot == work.slot);
             let outcome = match &work.progress {
                 Progress::Done => IntentOutcome::Applied,
                 Progress::Refused { code, .. } if is_invalid_number(code) => IntentOutcome::Invalid,
                 Progress::Refused { .. } => IntentOutcome::Refused,
                 Progress::Failed => IntentOutcome::Failed,
-                Progress::Ready => IntentOutcome::NotSent,
+                Progress::Ready if !is_begun => IntentOutcome::NotSent,
                 // Half-way and doubt have no outcome: the next look decides.
-                Progress::Created | Progress::Doubt { .. } => continue,
+                Progress::Ready | Progress::Created | Progress::Doubt { .. } => continue,
             };
+            // It would be recorded on the forward intent too, and what may be ours would no longer count as ours.
+            let says_nothing_of_others = matches!(outcome, IntentOutcome::Applied | IntentOutcome::NotSent);
+            if is_open_elsewhere && !says_nothing_of_others {
+                continue;
+            }
             case.outcomes.push(SlotOutcome { slot: work.slot.clone(), outcome });
         }
         let any = |is: fn(&Progress) -> bool| case.work.iter().any(|w| is(&w.progress));
@@ -56,8 +64,13 @@ impl Shift {
         if any(|p| matches!(p, Progress::Refused { .. } | Progress::Ready)) {
             return self.snooze(case, Duration::ZERO, false);
         }
-        let state = case.settled_state();
-        self.settle(case, state)
+        match self.assignment.kind {
+            RunKind::Rollback => self.settle_taken_back(case),
+            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+                let state = case.settled_state();
+                self.settle(case, state)
+            }
+        }
     }
 
     /// Back to waiting, unless a bound is reached.
@@ -91,11 +104,16 @@ impl Shift {
             "a claim ends settled"
         );
         let user = case.claim.user.clone();
-        let result =
-            EntryResult { v: EntryResult::VERSION, changes: changes_of(&case), notes: case.notes.clone() };
+        let result = EntryResult {
+            v: EntryResult::VERSION,
+            changes: changes_of(&case),
+            notes: case.notes.clone(),
+            conflicts: case.conflicts.clone(),
+        };
         let in_order = state == EntryState::Applied || state == EntryState::Unchanged;
         let clean = !case.notes.iter().any(|n| matches!(n.code.kind(), CodeKind::Blocked | CodeKind::Held));
-        let applied = (in_order && clean).then(|| {
+        let forward = self.assignment.kind == RunKind::Migrate;
+        let applied = (forward && in_order && clean).then(|| {
             let policy = &self.assignment.policy;
             rules::applied_fingerprint(case.claim.content, policy, &user, case.claim.allowed, &self.keys)
         });
@@ -123,6 +141,7 @@ impl Shift {
             v: EntryResult::VERSION,
             changes: Vec::new(),
             notes: vec![note(code, Subject::User)],
+            conflicts: Vec::new(),
         };
         Ok(Finish {
             ordinal: claim.ordinal,
@@ -173,7 +192,7 @@ fn changes_of(case: &Case) -> Vec<Done> {
         .filter(|f| f.outcome != Some(IntentOutcome::NotSent) && !case.work.iter().any(|w| w.slot == f.slot))
         .map(|f| Done { change: f.change.clone(), outcome: f.outcome, graph_code: None })
         .collect();
-    for work in &case.work {
+    for work in by_slot(&case.work) {
         let (outcome, graph_code) = match &work.progress {
             Progress::Ready | Progress::Created | Progress::Doubt { .. } => (None, None),
             Progress::Done => (Some(IntentOutcome::Applied), None),

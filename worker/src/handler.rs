@@ -11,7 +11,7 @@
 //! file, looks at the user first, and goes on from what is there. State decides, never a status code. A user that cannot
 //! be finished now goes back to waiting with its doubts on file; nothing is kept in memory that matters.
 
-use crate::case::{Case, Progress, Work, note};
+use crate::case::{Case, Progress, Work, by_slot, note};
 use crate::compare::{current_of, same};
 use crate::decide::Decision;
 use crate::finish::{is_invalid_number, retry_delay};
@@ -20,7 +20,8 @@ use crate::refusals::Call;
 use crate::shift::Shift;
 use crate::{Error, Hands};
 use contract::{
-    Code, Disposition, EntryState, Subject, Target, TokenStatus, TokenStep, UserMethods, context,
+    Code, Disposition, EntryState, RunKind, SealError, Subject, Target, TokenStatus, TokenStep, UserMethods,
+    context,
 };
 use graph::Ask;
 use ledger::{Claim, End, Finish, NewIntent};
@@ -43,27 +44,42 @@ impl Shift {
         let mut lease = Lease::new(Instant::now(), &self.settings);
         let claiming = self.ledger.claim(self.assignment.run, ordinals, &self.owner, self.settings.lease);
         let claims = ledger_operation("claim", claiming).await?;
-        crash_point("worker.claimed");
+        crash_point(match self.assignment.kind {
+            RunKind::Rollback => "rollback.claimed",
+            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => "worker.claimed",
+        });
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
-        self.move_users(together, &mut lease).await?;
+        self.go_through(together, &mut lease).await?;
         for claim in alone {
             // Its turn may come late: it gets a lease of its own first, or it is no longer ours.
             let mut lease = Lease::new(Instant::now(), &self.settings);
             let held = [(claim.ordinal, claim.epoch)];
             let ours = self.ledger.renew(self.assignment.run, &held, self.settings.lease).await?;
             if ours.contains(&claim.ordinal) {
-                self.move_users(vec![claim], &mut lease).await?;
+                self.go_through(vec![claim], &mut lease).await?;
             }
         }
         Ok(())
     }
 
-    /// Steps 2 to 7 for claimed users.
-    async fn move_users(&self, claims: Vec<Claim>, lease: &mut Lease) -> Result<(), Error> {
+    /// Steps 2 to 7 for claimed users, in the direction of the run.
+    async fn go_through(&self, claims: Vec<Claim>, lease: &mut Lease) -> Result<(), Error> {
         if claims.is_empty() {
             return Ok(());
         }
+        match (self.assignment.kind, &self.hands) {
+            (RunKind::Rollback, Hands::Migrate(writer)) => self.take_back(writer, claims, lease).await,
+            (RunKind::Verify, _) => self.verify(claims).await,
+            (RunKind::Rollback, Hands::Rehearse(_))
+            | (RunKind::Migrate | RunKind::Rehearse | RunKind::Survey, _) => {
+                self.move_users(claims, lease).await
+            }
+        }
+    }
+
+    /// Steps 2 to 7, forward.
+    async fn move_users(&self, claims: Vec<Claim>, lease: &mut Lease) -> Result<(), Error> {
         let mut ends = Ends::default();
         let cases = self.open_records(claims, &mut ends)?;
         let mut writing = self.observe_and_plan(cases, &mut ends).await?;
@@ -72,13 +88,7 @@ impl Shift {
         if let Hands::Migrate(writer) = &self.hands
             && !writing.is_empty()
         {
-            // A hold would age the observation: wait it out first, and look again if it took long.
-            if let Some(hold) = self.hold_beyond(lease.not_after()).await {
-                for case in std::mem::take(&mut writing) {
-                    ends.finishes.push(self.snooze(case, hold, false)?);
-                }
-            }
-            if writing.iter().any(|c| c.observed_at.elapsed() > OBSERVATION_AGE) {
+            if self.wait_out_hold(&mut writing, lease, &mut ends).await? {
                 writing = self.observe_and_plan(writing, &mut ends).await?;
             }
             self.renew(lease, &mut writing).await?;
@@ -96,13 +106,34 @@ impl Shift {
             }
         }
 
-        // 7. Settle. A stale epoch touches nothing: another worker has that user now.
         crash_point("worker.before-finish");
+        let ended = self.end_group(ends).await;
+        crash_point("worker.finished");
+        ended
+    }
+
+    /// Step 7: settles. A stale epoch touches nothing: another worker has that user now.
+    pub(crate) async fn end_group(&self, ends: Ends) -> Result<(), Error> {
         let finishing = self.ledger.finish(self.assignment.run, &ends.finishes);
         let ours = ledger_operation("finish", finishing).await?;
         self.tell_settled(&ours, &ends.finishes);
-        crash_point("worker.finished");
         ends.stop.map_or(Ok(()), Err)
+    }
+
+    /// A hold would age the observation: it is waited out first, and those whom it outlasts go back. Answers whether it
+    /// took so long that one must look again.
+    pub(crate) async fn wait_out_hold(
+        &self,
+        cases: &mut Vec<Case>,
+        lease: &Lease,
+        ends: &mut Ends,
+    ) -> Result<bool, Error> {
+        if let Some(hold) = self.hold_beyond(lease.not_after()).await {
+            for case in std::mem::take(cases) {
+                ends.finishes.push(self.snooze(case, hold, false)?);
+            }
+        }
+        Ok(cases.iter().any(|c| c.observed_at.elapsed() > OBSERVATION_AGE))
     }
 
     /// Counts those of a group that were settled, and were ours to settle.
@@ -131,24 +162,34 @@ impl Shift {
             tokio::select! {
                 () = tokio::time::sleep(hold) => {}
                 // What waits for quota is handed back.
-                () = self.stopping.requested() => return Some(hold),
+                () = self.ending() => return Some(hold),
             }
         }
         None
     }
 
-    /// Opens the sealed records; a user whose record cannot be opened, or who crashed us too often, is parked.
+    /// Opens the sealed records of claimed users.
     fn open_records(&self, claims: Vec<Claim>, ends: &mut Ends) -> Result<Vec<Case>, Error> {
+        self.open_each(claims, ends, |claim| Case::open(claim, &self.assignment, &self.sealer, &self.keys))
+    }
+
+    /// Opens what is on file of claimed users; one of whom it cannot be opened, or who crashed us too often, is parked.
+    pub(crate) fn open_each(
+        &self,
+        claims: Vec<Claim>,
+        ends: &mut Ends,
+        open: impl Fn(&Claim) -> Result<Case, SealError>,
+    ) -> Result<Vec<Case>, Error> {
         let mut cases = Vec::with_capacity(claims.len());
         for claim in claims {
             if claim.crashes >= PARK_AFTER {
                 ends.finishes.push(self.park_unread(&claim, Code::CrashLoop)?);
                 continue;
             }
-            match Case::open(&claim, &self.assignment, &self.sealer, &self.keys) {
+            match open(&claim) {
                 Ok(case) => cases.push(case),
                 Err(error) => {
-                    tracing::warn!(user = %claim.user_key, %error, "a record cannot be opened; the user is parked");
+                    tracing::warn!(user = %claim.user_key, %error, "what is on file cannot be opened; the user is parked");
                     ends.finishes.push(self.park_unread(&claim, Code::RecordUnreadable)?);
                 }
             }
@@ -159,30 +200,11 @@ impl Shift {
     /// Steps 2 and 3: observes and plans. Answers the users with something to write; the others get their end.
     async fn observe_and_plan(&self, cases: Vec<Case>, ends: &mut Ends) -> Result<Vec<Case>, Error> {
         let policy = &self.assignment.policy;
-        let asks: Vec<Ask> = cases
-            .iter()
-            .map(|c| Ask {
-                user: c.claim.user.clone(),
-                tokens: rules::reads_tokens(&c.record, policy) || !c.begun_serials().is_empty(),
-            })
-            .collect();
-        let observed_at = Instant::now();
-        let mut seen = self.hands.reader().observe(&asks).await;
-        self.look_closer(&asks, &mut seen).await;
+        let tokens = |c: &Case| rules::reads_tokens(&c.record, policy) || !c.begun_serials().is_empty();
+        let cases = self.look(cases, tokens, ends).await?;
         crash_point("worker.observed");
-        if seen.iter().any(Result::is_ok) {
-            self.refusals.allowed(Call::Read);
-        }
         let mut writing = Vec::new();
-        for (mut case, methods) in cases.into_iter().zip(seen) {
-            case.observed_at = observed_at;
-            match methods {
-                Ok(methods) => case.methods = methods,
-                Err(error) => {
-                    self.unobserved(case, error, ends)?;
-                    continue;
-                }
-            }
+        for mut case in cases {
             if let Err(error) = self.refresh_inventory(&mut case).await {
                 self.unobserved(case, error, ends)?;
                 continue;
@@ -194,6 +216,35 @@ impl Shift {
             }
         }
         Ok(writing)
+    }
+
+    /// Looks at users, at their tokens' devices where `tokens` says so. Those who could not be looked at get their end.
+    pub(crate) async fn look(
+        &self,
+        cases: Vec<Case>,
+        tokens: impl Fn(&Case) -> bool,
+        ends: &mut Ends,
+    ) -> Result<Vec<Case>, Error> {
+        let asks: Vec<Ask> =
+            cases.iter().map(|c| Ask { user: c.claim.user.clone(), tokens: tokens(c) }).collect();
+        let observed_at = Instant::now();
+        let mut seen = self.hands.reader().observe(&asks).await;
+        self.look_closer(&asks, &mut seen).await;
+        if seen.iter().any(Result::is_ok) {
+            self.refusals.allowed(Call::Read);
+        }
+        let mut looked_at = Vec::with_capacity(cases.len());
+        for (mut case, methods) in cases.into_iter().zip(seen) {
+            case.observed_at = observed_at;
+            match methods {
+                Ok(methods) => {
+                    case.methods = methods;
+                    looked_at.push(case);
+                }
+                Err(error) => self.unobserved(case, error, ends)?,
+            }
+        }
+        Ok(looked_at)
     }
 
     /// Users who turn out to hold tokens are asked for those too: one that no code has proven serves nobody, and only its
@@ -213,7 +264,12 @@ impl Shift {
     }
 
     /// A user that could not be looked at. What ends the run ends it after the group: this user just goes back.
-    fn unobserved(&self, mut case: Case, error: graph::Error, ends: &mut Ends) -> Result<(), Error> {
+    pub(crate) fn unobserved(
+        &self,
+        mut case: Case,
+        error: graph::Error,
+        ends: &mut Ends,
+    ) -> Result<(), Error> {
         if matches!(error, graph::Error::Forbidden { .. })
             && let Err(stop) = self.refusals.forbidden(Call::Read)
         {
@@ -254,10 +310,10 @@ impl Shift {
     }
 
     /// Step 4: no pre-image on file, no write. Users whose epoch is stale are dropped without a word: they are another's.
-    async fn file_intents(&self, cases: Vec<Case>) -> Result<Vec<Case>, Error> {
+    pub(crate) async fn file_intents(&self, cases: Vec<Case>) -> Result<Vec<Case>, Error> {
         let mut rows = Vec::new();
         for case in &cases {
-            for work in &case.work {
+            for work in by_slot(&case.work) {
                 let at = context::value(&case.claim.user, &work.slot);
                 // A token that lies in the inventory is given back, not deleted, when it is taken back.
                 let assigned = matches!(work.token.as_ref().map(|t| &t.step), Some(TokenStep::Assign { .. }));
@@ -357,9 +413,9 @@ fn sort_refusal(status: u16, code: &str, work: &Work, is_there: bool, waited_bef
 
 /// What a group comes to.
 #[derive(Default)]
-struct Ends {
+pub(crate) struct Ends {
     /// The end of each claim.
-    finishes: Vec<Finish>,
+    pub(crate) finishes: Vec<Finish>,
     /// What ends the run, once the group is settled.
-    stop: Option<Error>,
+    pub(crate) stop: Option<Error>,
 }

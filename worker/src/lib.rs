@@ -3,8 +3,10 @@
 //! It never writes without a pre-image and an intent on file, never reads a method in doubt as absent, and acks last.
 //! Any number of workers may share a ledger; the claim makes each user one worker's at a time.
 
+mod back;
 mod case;
 mod compare;
+mod controls;
 mod decide;
 mod doubt;
 mod error;
@@ -16,11 +18,12 @@ mod refusals;
 mod reviewed;
 mod shift;
 mod take;
+mod verify;
 
 pub use error::Error;
 
 use broker::Queue;
-use contract::{Disposition, FingerprintKey, Policy, RunId, Sealer, SnapshotId};
+use contract::{Disposition, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId};
 use ledger::Ledger;
 use shift::Shifts;
 use std::sync::Arc;
@@ -105,6 +108,8 @@ impl Settings {
 pub(crate) struct Assignment {
     /// The run.
     pub(crate) run: RunId,
+    /// What it does.
+    pub(crate) kind: RunKind,
     /// Its snapshot.
     pub(crate) snapshot: SnapshotId,
     /// Its policy.
@@ -150,6 +155,18 @@ impl Worker {
     /// # Errors
     /// The ledger or the queue cannot be used, and waiting would not mend it.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Error> {
+        let over = Shutdown::new();
+        let working = async {
+            let ended = Arc::clone(&self).work(shutdown).await;
+            over.request();
+            ended
+        };
+        let (ended, ()) = tokio::join!(working, self.heed(&over));
+        ended
+    }
+
+    /// Takes groups on, one after the other.
+    async fn work(self: Arc<Self>, shutdown: Shutdown) -> Result<(), Error> {
         let mut groups: JoinSet<Result<(), Error>> = JoinSet::new();
         let mut ended = Ok(());
         while ended.is_ok() {

@@ -4,6 +4,7 @@
 //! it is about that user (Graph protects administrators); twenty in a row are no coincidence.
 
 use crate::Error;
+use contract::Target;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Forbidden users in a row that end the run (`architecture.md`, the worker's procedure).
@@ -28,6 +29,15 @@ impl Call {
             _ => None,
         };
         methods.iter().filter_map(kind).collect()
+    }
+
+    /// The kind of a write to this method.
+    pub(crate) fn of(method: Target) -> Self {
+        match method {
+            Target::Mobile | Target::AlternateMobile | Target::Office => Self::Phone,
+            Target::HardwareOath => Self::Token,
+            Target::Default => Self::Default,
+        }
     }
 
     /// The call in words, as the error has them.

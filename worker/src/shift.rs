@@ -24,8 +24,24 @@ pub(crate) struct Shift {
     pub(crate) assignment: Assignment,
     pub(crate) owner: String,
     pub(crate) refusals: Refusals,
-    /// Nothing new is begun once this is wished for.
-    pub(crate) stopping: Shutdown,
+    /// Nothing new is begun once one of these is wished for: that the worker stops, that the run does.
+    pub(crate) stops: [Shutdown; 2],
+}
+
+impl Shift {
+    /// Whether nothing new may be begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stops.iter().any(Shutdown::is_requested)
+    }
+
+    /// Waits until nothing new may be begun.
+    pub(crate) async fn ending(&self) {
+        let [worker, run] = &self.stops;
+        tokio::select! {
+            () = worker.requested() => {}
+            () = run.requested() => {}
+        }
+    }
 }
 
 /// The shifts of one worker.
@@ -45,6 +61,20 @@ impl Shifts {
     /// Forgets what is known of a run, so that it begins anew when it goes on.
     pub(crate) fn forget(&self, run: RunId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+    }
+
+    /// Ends what is known of a run: whoever is at it begins nothing new.
+    pub(crate) fn end(&self, run: RunId) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        if let Some(shift) = known {
+            let [_, of_run] = &shift.stops;
+            of_run.request();
+        }
+    }
+
+    /// The runs that are known.
+    pub(crate) fn runs(&self) -> Vec<RunId> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     fn get(&self, run: RunId) -> Option<Arc<Shift>> {
@@ -88,13 +118,14 @@ impl Worker {
             settings: self.settings.clone(),
             assignment: Assignment {
                 run,
+                kind: found.spec.kind,
                 snapshot: found.spec.snapshot,
                 policy,
                 reviewed: found.spec.plan_hash.is_some(),
             },
             owner: self.owner.clone(),
             refusals: Refusals::new(&Call::proven_by(&proven)),
-            stopping: stopping.clone(),
+            stops: [stopping.clone(), Shutdown::new()],
         }))))
     }
 }

@@ -21,10 +21,16 @@ pub(crate) struct Opened {
 
 /// Opens what is sealed in an entry.
 pub(crate) fn open(engine: &Engine, row: ResultRow) -> anyhow::Result<Opened> {
-    let record = engine.sealer.open_json(&context::record(&row.snapshot, row.ordinal), &row.record.0)?;
-    let directory = match (&row.user, &row.directory) {
+    let directory: Option<DirectoryEntry> = match (&row.user, &row.directory) {
         (Some(user), Some(sealed)) => Some(engine.sealer.open_json(&context::directory(user), &sealed.0)?),
         _ => None,
+    };
+    let record = if row.record.0.is_empty() {
+        // Taken back after the user had left the datafile.
+        let upn = directory.as_ref().map(|entry| entry.upn.clone());
+        Record::nothing_but(upn.unwrap_or_else(|| "(no longer in the datafile)".to_owned()))
+    } else {
+        engine.sealer.open_json(&context::record(&row.snapshot, row.ordinal), &row.record.0)?
     };
     let result = match &row.result {
         Some(sealed) => Some(engine.sealer.open_json(&context::result(row.run, row.ordinal), &sealed.0)?),
@@ -134,7 +140,7 @@ pub(crate) async fn for_each(
     run: contract::RunId,
     mut each: impl FnMut(Opened) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut after = 0;
+    let mut after = i64::MIN;
     loop {
         let page = engine.ledger.results(run, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
@@ -215,6 +221,11 @@ pub(crate) fn duration(duration: Duration) -> String {
         120..7200 => format!("{} min", seconds / 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// This machine's clock, in milliseconds since 1970 UTC.
+pub(crate) fn now_ms() -> i64 {
+    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// A time of the database as RFC 3339 UTC, to the second.

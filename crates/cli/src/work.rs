@@ -90,6 +90,7 @@ impl Engine {
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
+            now_ms: crate::lines::now_ms,
         };
         let meter = Meter::new(Arc::clone(&self.ledger), pace.clone());
         let worker = Arc::new(Worker::new(

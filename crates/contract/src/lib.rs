@@ -37,7 +37,7 @@ pub use policy::{
     PolicyError,
 };
 pub use record::{Device, Mode, OathToken, RawPhone, Record, SmsDirection};
-pub use result::{Done, EntryResult};
+pub use result::{Conflict, Done, EntryResult};
 pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use slot::{serial_fingerprint, slot_key, slot_of};

@@ -130,4 +130,22 @@ pub struct Record {
 impl Record {
     /// The newest version of the shape.
     pub const VERSION: u8 = 1;
+
+    /// A record of which nothing is known but the name.
+    pub fn nothing_but(username: String) -> Self {
+        Self {
+            v: Self::VERSION,
+            username,
+            sid: None,
+            email: None,
+            group: None,
+            enabled: true,
+            mode: Mode::Unspecified,
+            sms_direction: SmsDirection::Unspecified,
+            phone: RawPhone::default(),
+            backup: RawPhone::default(),
+            devices: Vec::new(),
+            oath_token: None,
+        }
+    }
 }

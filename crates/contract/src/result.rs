@@ -1,6 +1,6 @@
 //! What a run found and did for one user, as the ledger keeps it (sealed) and reports print it.
 
-use crate::{Change, IntentOutcome, Note};
+use crate::{Change, IntentOutcome, Note, Target};
 use serde::{Deserialize, Serialize};
 
 /// A change and what became of it.
@@ -17,6 +17,28 @@ pub struct Done {
     pub graph_code: Option<String>,
 }
 
+/// A method that was left alone on the way back, or that is not as we left it, with its three values.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Where it is.
+    pub method: Target,
+    /// The token's serial; absent for everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The value before our first write; null means that nothing was there.
+    pub before: Option<String>,
+    /// The value that we wrote; null where that is not known.
+    pub ours: Option<String>,
+    /// The value that was seen; null means that nothing was there.
+    pub now: Option<String>,
+}
+
+impl std::fmt::Debug for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Conflict({})", self.method.as_str())
+    }
+}
+
 /// The result for one user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryResult {
@@ -26,6 +48,9 @@ pub struct EntryResult {
     pub changes: Vec<Done>,
     /// Codes in the order of the rules.
     pub notes: Vec<Note>,
+    /// Methods that are neither as before nor as we left them, in writing order; absent in results of older builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
 }
 
 impl EntryResult {

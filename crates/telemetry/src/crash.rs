@@ -2,7 +2,7 @@
 //!
 //! `MFA_MIGRATE_CRASH_AT=name:n` aborts at the n-th passage of that point. In release builds the function is empty.
 
-/// Every crash point of the product, in the order in which a user meets them. A test walks all of them.
+/// Every crash point of the way forward, in the order in which a user meets them. A test walks all of them.
 pub const CRASH_POINTS: &[&str] = &[
     "extract.page-sent",
     "extract.before-end",
@@ -28,6 +28,16 @@ pub const CRASH_POINTS: &[&str] = &[
     "run.done",
 ];
 
+/// The same on the way back, which a migration never passes.
+pub const ROLLBACK_CRASH_POINTS: &[&str] = &[
+    "rollback.claimed",
+    "rollback.planned",
+    "rollback.intents-filed",
+    "rollback.between-writes",
+    "rollback.before-finish",
+    "rollback.finished",
+];
+
 /// Dies here when a test build was told to.
 #[cfg(debug_assertions)]
 pub fn crash_point(name: &'static str) {
@@ -36,7 +46,8 @@ pub fn crash_point(name: &'static str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
-    debug_assert!(CRASH_POINTS.contains(&name), "{name} is not in the list that the tests walk");
+    let is_listed = CRASH_POINTS.contains(&name) || ROLLBACK_CRASH_POINTS.contains(&name);
+    debug_assert!(is_listed, "{name} is not in the list that the tests walk");
     #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var("MFA_MIGRATE_CRASH_AT").ok()?;

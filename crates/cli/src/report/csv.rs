@@ -10,7 +10,7 @@ use ledger::Run;
 use std::borrow::Cow;
 use std::io::Write;
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 14] = [
     "user",
     "userPrincipalName",
     "state",
@@ -22,6 +22,9 @@ const HEADER: [&str; 11] = [
     "graphCode",
     "codes",
     "device",
+    "before",
+    "ours",
+    "now",
 ];
 
 pub(crate) async fn write(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
@@ -52,6 +55,9 @@ fn write_row<W: Write>(csv: &mut ::csv::Writer<W>, row: &Row) -> ::csv::Result<(
         text(&row.graph_code),
         codes,
         text(&row.device),
+        text(&row.before),
+        text(&row.ours),
+        text(&row.now),
     ];
     csv.write_record(cells.iter().map(|cell| harmless(cell).into_owned()))
 }

@@ -3,7 +3,7 @@
 //! For people: what happened in ten seconds, then the lists to work through. Every text is escaped; of long lists the
 //! first part is shown, and the page says where the rest is.
 
-use super::{List, rows};
+use super::{List, Row, rows};
 use crate::engine::Engine;
 use crate::lines;
 use contract::{Code, EntryState};
@@ -132,13 +132,14 @@ async fn write_rows(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) ->
             let codes: Vec<String> = row.codes.iter().map(|c| format!("<code>{c}</code>")).collect();
             writeln!(
                 out,
-                "<tr><td>{}</td><td>{}</td><td>{}{serial}{device}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td>{}</td><td>{}</td><td>{}{serial}{device}</td><td>{}</td><td>{}</td><td>{}{}</td><td>{}</td></tr>",
                 escape(&row.user),
                 row.state,
                 row.method,
                 escape(row.from.as_deref().unwrap_or_default()),
                 escape(row.to.as_deref().unwrap_or_default()),
                 row.result,
+                three_values(&row),
                 codes.join(" ")
             )?;
         }
@@ -147,6 +148,15 @@ async fn write_rows(engine: &Engine, run: &Run, out: &mut (dyn Write + Send)) ->
     .await?;
     writeln!(out, "</table>{}", rest(total, total.min(SHOWN)))?;
     Ok(())
+}
+
+/// What stood before, what we wrote and what stands now, where somebody changed it since.
+fn three_values(row: &Row) -> String {
+    if row.before.is_none() && row.ours.is_none() && row.now.is_none() {
+        return String::new();
+    }
+    let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), escape);
+    format!(": before {}, ours {}, now {}", value(&row.before), value(&row.ours), value(&row.now))
 }
 
 fn rest(total: usize, shown: usize) -> String {

@@ -23,6 +23,12 @@ pub(crate) struct Row {
     pub(crate) graph_code: Option<String>,
     pub(crate) codes: Vec<&'static str>,
     pub(crate) device: Option<String>,
+    /// The value before our first write, where somebody changed ours since.
+    pub(crate) before: Option<String>,
+    /// Ours, there.
+    pub(crate) ours: Option<String>,
+    /// What stands now, there.
+    pub(crate) now: Option<String>,
 }
 
 /// A list that people work through.
@@ -85,6 +91,9 @@ pub(crate) fn rows(entry: &Opened) -> Vec<Row> {
         graph_code: None,
         codes: Vec::new(),
         device: None,
+        before: None,
+        ours: None,
+        now: None,
     };
     let changes: &[Done] = entry.result.as_ref().map_or(&[], |r| &r.changes);
     let mut rows: Vec<Row> = changes
@@ -102,6 +111,17 @@ pub(crate) fn rows(entry: &Opened) -> Vec<Row> {
             ..row(done.change.method.as_str())
         })
         .collect();
+    let is_verified = matches!(entry.row.state, EntryState::Missing | EntryState::ChangedSince);
+    for conflict in entry.result.iter().flat_map(|r| &r.conflicts) {
+        rows.push(Row {
+            serial: conflict.serial.clone(),
+            result: if is_verified { entry.row.state.as_str() } else { "left-alone" },
+            before: conflict.before.clone(),
+            ours: conflict.ours.clone(),
+            now: conflict.now.clone(),
+            ..row(conflict.method.as_str())
+        });
+    }
     for note in &notes {
         let word = note.method.as_str();
         let code = note.code.as_str();

@@ -139,6 +139,6 @@ fn next(verb: &Rehearse, selection: &Selection) {
                 "next: mfa-migrate migrate {flags}   or save the plan first: mfa-migrate rehearse {flags} --out plan.ndjson"
             );
         }
-        (None, None) => println!("next: mfa-migrate migrate"),
+        (None, None) => println!("next: mfa-migrate migrate {}", lines::flags_of(selection)),
     }
 }

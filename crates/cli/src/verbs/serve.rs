@@ -169,6 +169,7 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
+            now_ms: crate::lines::now_ms,
         };
         let serving = coordinator.serve(reader, Arc::clone(&snapshots), channel, shutdown.clone());
         let hindrance = || snapshots.waits_for().or_else(|| orders.waits_for());

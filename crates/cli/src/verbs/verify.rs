@@ -79,10 +79,12 @@ fn summarise(verified: &Finished, repaired: Option<&Finished>) {
         }
     );
     for (state, n) in verified.counts.iter().filter(|(_, n)| **n > 0) {
-        let word = match state {
-            EntryState::Waiting | EntryState::Claimed => "not-yet-visible",
-            EntryState::Unchanged => "nothing of ours to look for",
-            other => other.as_str(),
+        let word = if !state.is_settled() {
+            "not-yet-visible"
+        } else if *state == EntryState::Unchanged {
+            "nothing of ours to look for"
+        } else {
+            state.as_str()
         };
         println!("  {n:>9}  {word}");
     }

@@ -48,29 +48,35 @@ pub(super) async fn must_be_frozen(db: &mut PgConnection, name: &str) -> Result<
 }
 
 pub(super) async fn create(db: &mut PgConnection, batch: &NewBatch) -> Result<(), Fault> {
-    super::run::one_at_a_time(db).await?;
-    if batch.name == ALL || is_frozen(db, &batch.name).await? == Some(true) {
-        return Err(Error::BatchExists { name: batch.name.clone() }.into());
+    let taken = || Fault::Ours(Error::BatchExists { name: batch.name.clone() });
+    if batch.name == ALL {
+        return Err(taken());
     }
     let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = $1 AND manifest IS NOT NULL")
         .bind(&batch.snapshot.0)
         .fetch_optional(&mut *db)
         .await?
         .ok_or_else(|| Fault::no_snapshot(&batch.snapshot))?;
-    for statement in ["DELETE FROM batch_member WHERE batch = $1", "DELETE FROM batch WHERE name = $1"] {
-        sqlx::query(statement).bind(&batch.name).execute(&mut *db).await?;
-    }
-    sqlx::query(
-        "INSERT INTO batch (name, snapshot, selector, settings, made_by, made_at)
-         VALUES ($1, $2, $3, $4, $5, now_ms())",
+    // The row is written over and not replaced: whoever fixes this batch or adds to it at the moment is waited for. Else
+    // one that was just fixed would be taken away, or users of its first making would stay in the second.
+    let begun = sqlx::query(
+        "INSERT INTO batch AS b (name, snapshot, selector, settings, made_by, made_at)
+         VALUES ($1, $2, $3, $4, $5, now_ms())
+             ON CONFLICT (name) DO UPDATE SET snapshot = excluded.snapshot, selector = excluded.selector,
+                settings = excluded.settings, made_by = excluded.made_by, made_at = excluded.made_at
+          WHERE NOT b.frozen",
     )
     .bind(&batch.name)
     .bind(snapshot)
     .bind(&batch.selector)
     .bind(&batch.settings)
     .bind(&batch.by)
-    .execute(db)
+    .execute(&mut *db)
     .await?;
+    if begun.rows_affected() == 0 {
+        return Err(taken());
+    }
+    sqlx::query("DELETE FROM batch_member WHERE batch = $1").bind(&batch.name).execute(db).await?;
     Ok(())
 }
 

@@ -194,15 +194,13 @@ pub(super) fn from_sqlx(address: &Address, error: sqlx::Error) -> Error {
 
 /// What to do where TLS does not come about: without this, the words of rustls stand alone.
 fn advice(error: &sqlx::Error) -> &'static str {
-    match error {
-        sqlx::Error::Tls(_) => {
-            "; see that it offers TLS (ssl = on) and that the files of the address's sslrootcert, sslcert and sslkey can be read"
-        }
-        // What rustls refuses, or is refused by the other side, comes as damaged data.
-        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            "; see that sslrootcert=FILE names the authority of its certificate and the address the host that is in it, and, \
-             if it asks for a certificate of ours, that sslcert=FILE and sslkey=FILE name one that it accepts"
-        }
-        _ => "",
+    if matches!(error, sqlx::Error::Tls(_)) {
+        return "; see that it offers TLS (ssl = on) and that the files of the address's sslrootcert, sslcert and sslkey can be read";
     }
+    // What rustls refuses, or is refused by the other side, comes as damaged data.
+    if matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData) {
+        return "; see that sslrootcert=FILE names the authority of its certificate and the address the host that is in it, and, \
+                if it asks for a certificate of ours, that sslcert=FILE and sslkey=FILE name one that it accepts";
+    }
+    ""
 }

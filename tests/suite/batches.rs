@@ -1,0 +1,278 @@
+//! Batches as an operator uses them: made, stepped, paused, kept to their windows, verified, and taken back.
+
+use harness::{Outcome, Site, Tenant};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Made-up users and their tenant, in regions of about a fifth each.
+struct Company {
+    tenant: Tenant,
+    site: Site,
+    data: String,
+    _files: tempfile::TempDir,
+}
+
+const MOBILE: &str = "3179e48a-750b-4051-897c-87b9720928f7";
+
+impl Company {
+    fn of(users: u32, flags: &[&str]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let file = |name: &str| files.path().join(name).display().to_string();
+        let (data, state) = (file("users.ndjson"), file("tenant.json"));
+        let users = users.to_string();
+        let args = ["generate", "--users", &users, "--seed", "3", "--datafile", &data, "--tenant", &state];
+        Site::at("http://127.0.0.1:9").run(&args).expect(&[0]);
+        let tenant = Tenant::start(state.as_ref(), flags);
+        let site = Site::new(&tenant);
+        Self { tenant, site, data, _files: files }
+    }
+
+    /// Makes a batch of a region, and answers what was said of it.
+    fn batch(&self, name: &str, region: &str, flags: &[&str]) -> Value {
+        let mut args = vec!["batch", "create", name, "--region", region, "--datafile", &self.data, "--json"];
+        args.extend(flags);
+        self.site.run(&args).expect(&[0]).json()
+    }
+
+    fn migrate(&self, batch: &str) -> Outcome {
+        self.site.run(&["migrate", "--batch", batch, "--json"])
+    }
+
+    fn show(&self, batch: &str) -> Value {
+        self.site.run(&["batch", "show", batch, "--json"]).expect(&[0]).json()
+    }
+
+    /// The tenant's users by object id.
+    fn users(&self) -> BTreeMap<String, Value> {
+        by_id(&self.tenant.state())
+    }
+}
+
+fn by_id(state: &Value) -> BTreeMap<String, Value> {
+    let users = state["users"].as_array().unwrap();
+    users.iter().map(|user| (user["id"].as_str().unwrap().to_owned(), user.clone())).collect()
+}
+
+/// What a rollback has to bring back: everything but a default that Graph cannot unset.
+fn methods(user: &Value) -> Value {
+    let mut authentication = user["authentication"].clone();
+    authentication["signInPreferences"] = Value::Null;
+    authentication
+}
+
+#[test]
+fn a_batch_takes_whom_its_selector_takes_and_touches_nobody_else() {
+    let company = Company::of(300, &[]);
+    let before = company.users();
+    let made = company.batch("de", "DE", &[]);
+    let in_de = before.values().filter(|user| user["usageLocation"] == "DE").count();
+    assert_eq!(made["users"], in_de);
+    assert_eq!(made["regions"], json!({ "DE": in_de }));
+    let end = company.migrate("de").expect(&[0, 3]).json();
+    assert_eq!(end["batch"], "de");
+    let entries: u64 = end["entries"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(entries, made["users"], "entries add up to the batch's users");
+    for (id, user) in company.users() {
+        if user["usageLocation"] != "DE" {
+            assert_eq!(user, before[&id], "nobody else was touched");
+        }
+    }
+    assert!(company.tenant.stats()["writes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn selections_combine_leave_out_and_name_who_is_unknown_and_who_overlaps() {
+    let company = Company::of(300, &[]);
+    let de = company.batch("de", "DE", &[])["users"].as_u64().unwrap();
+    let it = company.batch("de-it", "de", &["--department", "it"]);
+    let not_it = company.batch("de-not-it", "DE", &["--not-department", "IT"]);
+    let (it_users, not_it_users) = (it["users"].as_u64().unwrap(), not_it["users"].as_u64().unwrap());
+    assert!(it_users > 0);
+    assert_eq!(it_users + not_it_users, de);
+    assert_eq!(it["overlaps"], json!([{ "batch": "de", "users": it_users }]));
+    let list = company.site.path("pilot.txt");
+    let first = std::fs::read_to_string(&company.data).unwrap();
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    let name = first["username"].as_str().unwrap().to_uppercase();
+    std::fs::write(&list, format!("# the pilot\n{name}\n\nnobody@contoso.example\n")).unwrap();
+    let args = ["batch", "create", "pilot", "--users", list.to_str().unwrap(), "--json"];
+    let pilot = company.site.run(&args).expect(&[0]).json();
+    assert_eq!((&pilot["users"], &pilot["unknown"]), (&json!(1), &json!(1)));
+    let taken = company.site.run(&args).expect(&[1, 2]);
+    assert!(taken.err.contains("pilot") && taken.err.contains("take another name"), "{}", taken.err);
+    let none = company.site.run(&["batch", "create", "x", "--region", "Atlantis"]).expect(&[2]);
+    assert!(none.err.contains("nobody"), "{}", none.err);
+    let listed = company.site.run(&["batch", "list", "--json"]).expect(&[0]).json();
+    assert_eq!(listed.as_array().unwrap().iter().filter(|b| b["frozen"] == true).count(), 4);
+}
+
+#[test]
+fn a_canary_waits_for_a_person_where_it_proves_nothing_and_goes_on_where_it_does() {
+    let company = Company::of(300, &[]);
+    company.batch("de", "DE", &["--canary", "10,50%"]);
+    let stopped = company.migrate("de").expect(&[4]);
+    assert!(stopped.err.contains("too few to judge"), "{}", stopped.err);
+    let first = company.show("de");
+    assert_eq!((&first["last"]["step"], &first["last"]["steps"][0]), (&json!(1), &json!(10)));
+    assert_eq!(
+        company.migrate("de").expect(&[4]).json()["entries"],
+        first["last"]["entries"],
+        "asking again changes nothing"
+    );
+    company.site.run(&["batch", "resume", "de", "--why", "looks well"]).expect(&[0]);
+    company.migrate("de").expect(&[0, 3]);
+    let done = company.show("de");
+    assert_eq!(done["last"]["state"], "done");
+    let events: Vec<&str> =
+        done["events"].as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
+    assert_eq!(events, ["step", "resumed", "judged", "judged", "created"], "the last first");
+    assert_eq!(done["events"][1]["why"], "looks well");
+}
+
+#[test]
+fn a_step_with_too_many_failures_stops_the_run_and_releases_nobody_more() {
+    // Everybody is refused: the step's users end parked or refused.
+    let company = Company::of(300, &["--faults", "error-rate=1.0,seed=1"]);
+    company.site.configure(
+        "[graph]\nrequest_timeout_s = 2\nvisibility_deadline_s = 1\nclock_skew_s = 1\n[worker]\nlease_s = 20\nmax_attempts = 1\n",
+    );
+    company.batch("de", "DE", &["--canary", "50%", "--abort-at", "5%"]);
+    let stopped = company.migrate("de").expect(&[4]);
+    assert!(stopped.err.contains("more than 5%"), "{}", stopped.err);
+    let shown = company.show("de");
+    let waiting = shown["last"]["entries"]["waiting"].as_u64().unwrap();
+    assert!(waiting >= 20, "the second half was not released: {shown}");
+}
+
+#[test]
+fn outside_its_window_nothing_is_released_and_the_same_command_goes_on_within() {
+    let company = Company::of(60, &[]);
+    // A window that is over by the time it is looked at, whatever the hour: one minute, twelve hours from now.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let minute = (now / 60 + 12 * 60) % (24 * 60);
+    let window =
+        format!("{:02}:{:02}-{:02}:{:02}", minute / 60, minute % 60, minute / 60, (minute % 60 + 1).min(59));
+    let window =
+        if minute % 60 == 59 { format!("{:02}:58-{:02}:59", minute / 60, minute / 60) } else { window };
+    company.batch("de", "DE", &["--window", &window]);
+    let closed = company.migrate("de").expect(&[4]);
+    assert!(closed.err.contains("outside window") && closed.err.contains("opens at"), "{}", closed.err);
+    assert_eq!(company.tenant.stats()["writes"], 0);
+    let status = company.site.run(&["status", "--json"]).expect(&[0]).json();
+    assert!(status["waits"].as_str().unwrap().contains("outside window"), "{status}");
+    company.site.run(&["batch", "set", "de", "window=none"]).expect(&[0]);
+    company.migrate("de").expect(&[0, 3]);
+    assert!(company.tenant.stats()["writes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_rolled_back_region_is_what_it_was_and_the_other_one_stays() {
+    let company = Company::of(300, &[]);
+    let before = company.users();
+    company.batch("de", "DE", &[]);
+    company.batch("nl", "NL", &[]);
+    company.migrate("de").expect(&[0, 3]);
+    let moved_de = company.users();
+    company.migrate("nl").expect(&[0, 3]);
+    let moved = company.users();
+    let end = company.site.run(&["rollback", "--batch", "de", "--json"]).expect(&[0, 3]).json();
+    assert!(end["entries"]["reverted"].as_u64().unwrap() > 0, "{end}");
+    assert_eq!(end["entries"]["conflict"], 0, "{end}");
+    for (id, user) in company.users() {
+        if user["usageLocation"] == "DE" {
+            assert_eq!(methods(&user), methods(&before[&id]), "{id} is what it was");
+        } else {
+            assert_eq!(user, moved[&id], "nobody else was touched");
+        }
+    }
+    let effects = company.tenant.journal().len();
+    let again = company.site.run(&["rollback", "--batch", "de", "--json"]).expect(&[0, 3]).json();
+    assert_eq!(again["entries"]["reverted"], 0, "rolling back twice changes nothing: {again}");
+    assert_eq!(company.tenant.journal().len(), effects);
+    // And forward again: the same users end as before.
+    company.migrate("de").expect(&[0, 3]);
+    for (id, user) in company.users() {
+        if user["usageLocation"] == "DE" {
+            assert_eq!(
+                user["authentication"]["phoneMethods"],
+                moved_de[&id]["authentication"]["phoneMethods"]
+            );
+        }
+    }
+}
+
+#[test]
+fn what_somebody_changed_since_is_left_alone_and_listed_with_three_values() {
+    let company = Company::of(120, &[]);
+    let before = company.users();
+    company.batch("de", "DE", &[]);
+    company.migrate("de").expect(&[0, 3]);
+    // Somebody registers another mobile number for one whom we gave one.
+    let moved = company.users();
+    let mobile = |user: &Value| {
+        let phones = user["authentication"]["phoneMethods"].as_array().into_iter().flatten();
+        phones.filter(|phone| phone["phoneType"] == "mobile").map(|p| p["phoneNumber"].clone()).next()
+    };
+    let (id, ours) = moved
+        .iter()
+        .filter(|(id, user)| mobile(user).is_some() && mobile(user) != mobile(&before[*id]))
+        .map(|(id, user)| (id.clone(), mobile(user).unwrap()))
+        .next()
+        .expect("somebody got a mobile number");
+    let path = format!("/v1.0/users/{id}/authentication/phoneMethods/{MOBILE}");
+    let change = json!({ "phoneType": "mobile", "phoneNumber": "+1 2065550199" });
+    assert!((200..300).contains(&company.tenant.call("PATCH", &path, &change)));
+    let end = company.site.run(&["rollback", "--batch", "de", "--json"]).expect(&[3]).json();
+    assert_eq!(end["entries"]["conflict"], 1, "{end}");
+    assert_eq!(mobile(&company.users()[&id]), Some(json!("+1 2065550199")), "it was left alone");
+    let report = company.site.run(&["report", "--batch", "de", "--format", "json"]).expect(&[0]);
+    let said = report.out;
+    for value in ["+1 2065550199", ours.as_str().unwrap(), "rollback-conflict"] {
+        assert!(said.contains(value), "the report names {value}: {said}");
+    }
+}
+
+#[test]
+fn a_verification_finds_what_is_missing_and_repairs_that_alone() {
+    let company = Company::of(120, &[]);
+    let before = company.users();
+    company.migrate_all();
+    let fine = company.site.run(&["verify", "--json"]).expect(&[0]).json();
+    assert_eq!(
+        (&fine["entries"]["missing"], &fine["entries"]["changed-since"]),
+        (&json!(0), &json!(0)),
+        "{fine}"
+    );
+    assert!(fine["entries"]["confirmed"].as_u64().unwrap() > 0);
+    // Somebody deletes an office number that we had put there.
+    let office = |user: &Value| {
+        let phones = user["authentication"]["phoneMethods"].as_array().into_iter().flatten();
+        phones.filter(|phone| phone["phoneType"] == "office").count()
+    };
+    let moved = company.users();
+    let found = moved.iter().find(|(id, user)| {
+        let default =
+            &user["authentication"]["signInPreferences"]["userPreferredMethodForSecondaryAuthentication"];
+        office(user) == 1 && office(&before[*id]) == 0 && default != "voiceOffice"
+    });
+    let (id, _) = found.expect("somebody got an office number");
+    let path = format!("/v1.0/users/{id}/authentication/phoneMethods/e37fc753-ff3b-4958-9484-eaa9425c82bc");
+    assert!((200..300).contains(&company.tenant.call("DELETE", &path, &Value::Null)));
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let missing = company.site.run(&["verify", "--json"]).expect(&[3]).json();
+    assert_eq!(missing["entries"]["missing"], 1, "{missing}");
+    let writes = company.tenant.stats()["writes"].as_u64().unwrap();
+    company.site.run(&["verify", "--repair", "--json"]).expect(&[0, 3]);
+    assert_eq!(office(&company.users()[id]), 1, "it is there again");
+    assert_eq!(
+        company.tenant.stats()["writes"].as_u64().unwrap(),
+        writes + 1,
+        "and nothing else was written"
+    );
+}
+
+impl Company {
+    fn migrate_all(&self) -> Value {
+        self.site.run(&["migrate", "--datafile", &self.data, "--json"]).expect(&[0, 3]).json()
+    }
+}
