@@ -13,7 +13,6 @@ use crate::shift::Shift;
 use contract::{Change, Conflict, EntryState, Outcome, Target};
 use ledger::Claim;
 use std::time::Duration;
-use telemetry::crash_point;
 
 /// What a look at a user tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,6 @@ impl Shift {
                 Found::End(state) => ends.finishes.push(self.settle(case, state)?),
             }
         }
-        crash_point("verify.before-finish");
         self.end_group(ends).await
     }
 }

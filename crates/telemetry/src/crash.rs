@@ -30,6 +30,8 @@ pub const CRASH_POINTS: &[&str] = &[
 
 /// The same on the way back, which a migration never passes.
 pub const ROLLBACK_CRASH_POINTS: &[&str] = &[
+    "touched.before",
+    "touched.after",
     "rollback.claimed",
     "rollback.planned",
     "rollback.intents-filed",
