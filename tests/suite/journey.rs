@@ -41,3 +41,13 @@ fn generate_rehearse_migrate_and_migrate_again() {
     let after = tenant.journal().iter().filter(|e| e["noop"] != true && e["to"] != "assigned").count();
     assert_eq!(after, changes, "the second time there is nothing to do");
 }
+
+#[test]
+fn the_demo_takes_a_region_back_to_what_it_was() {
+    let site = Site::at("http://127.0.0.1:9");
+    let shown = site.run(&["demo", "--users", "300", "--keep", "demo"]).expect(&[0]);
+    assert!(shown.out.contains("compared with what they were: 0 differ"), "{}", shown.out);
+    assert!(site.path("demo/rollback.html").exists());
+    // It begins anew where an earlier one was kept.
+    site.run(&["demo", "--users", "300", "--keep", "demo", "--json"]).expect(&[0]);
+}

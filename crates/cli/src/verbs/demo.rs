@@ -7,8 +7,9 @@ use crate::notices::Notices;
 use crate::work::Finished;
 use crate::{Exit, lines};
 use anyhow::Context;
-use contract::{RunKind, Secret};
+use contract::{BatchSettings, RunKind, Secret, SnapshotManifest};
 use extractor::Source;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use telemetry::{Shutdown, shutdown_on_signal};
@@ -45,46 +46,148 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
         rejects: Some(file("rejects.csv")),
     };
 
+    let before = simulator_state(&base_url).await?;
     let engine = Engine::open(&config).await?;
-    let mut finished = Vec::new();
-    for (n, kind, what) in [
-        (3, RunKind::Rehearse, "rehearse: plan everybody, write nothing"),
-        (4, RunKind::Migrate, "migrate: write, and read back what ended in doubt"),
-    ] {
-        say(&format!("{n}. {what}"));
-        let notices = Notices::new(kind.as_str());
-        let manifest = engine
-            .snapshot(engine::survey(&selection, &config, &notices).await?, &notices, &shutdown)
-            .await?;
-        super::migrate::write_rejects(&engine, &manifest, &selection, &notices).await?;
-        let spec = engine.spec(kind, ALL, &manifest.id, None, false)?;
-        let done = engine.work(&spec, None, &notices, &shutdown).await?;
-        say(&format!("   {}", lines::counts(&done.counts)));
-        if kind == RunKind::Rehearse {
-            super::rehearse::save(&engine, &done, &file("plan.ndjson"), false).await?;
-        }
-        if !done.done {
-            say("stopped before the end");
-            return Ok(Exit::Stopped);
-        }
-        finished.push((done, manifest));
-    }
-    let Some((done, manifest)) = finished.pop() else { return Ok(Exit::Stopped) };
+    let journey = Journey { engine: &engine, notices: Notices::new("demo"), shutdown: &shutdown, say: &say };
+    say("3. rehearse: plan everybody, write nothing");
+    let surveyed = engine::survey(&selection, &config, &journey.notices).await?;
+    let manifest = engine.snapshot(surveyed, &journey.notices, &shutdown).await?;
+    super::migrate::write_rejects(&engine, &manifest, &selection, &journey.notices).await?;
+    let Some(planned) = journey.run(RunKind::Rehearse, ALL, &manifest).await? else {
+        return Ok(Exit::Stopped);
+    };
+    super::rehearse::save(&engine, &planned, &file("plan.ndjson"), false).await?;
+    let Some((moved, rolled_back)) = journey.two_regions(&manifest).await? else { return Ok(Exit::Stopped) };
+    drop(journey);
     drop(engine);
 
-    say("5. report: what became of every user and why");
-    for (format, name) in [(Format::Html, "report.html"), (Format::Csv, "report.csv")] {
-        let verb = Report { format, out: Some(file(name)), run: Some(done.run.id.0), batch: None };
+    let (users, differ) = compare(&before, &simulator_state(&base_url).await?, BACK.1);
+    say(&format!(
+        "   the tenant's {users} users of that region, compared with what they were: {differ} differ"
+    ));
+    anyhow::ensure!(
+        differ == 0,
+        "the rollback has left {differ} users other than they were; that is a defect"
+    );
+    say("8. report: what became of every user and why, forward and back");
+    for (format, name, run) in [
+        (Format::Html, "report.html", moved.run.id.0),
+        (Format::Csv, "report.csv", moved.run.id.0),
+        (Format::Html, "rollback.html", rolled_back.run.id.0),
+    ] {
+        let verb = Report { format, out: Some(file(name)), run: Some(run), batch: None };
         super::report::write(&verb, format, &config).await?;
     }
     shutdown.request();
     tenant.await??;
     if json {
-        println!("{}", super::migrate::end_object(&done, &manifest));
+        println!("{}", super::migrate::end_object(&moved, &manifest));
     } else {
-        farewell(&done, &folder, started);
+        farewell(&moved, &folder, started);
     }
-    Ok(if done.done { Exit::Done } else { Exit::Stopped })
+    Ok(Exit::Done)
+}
+
+/// The region that goes in steps, and the one that is taken back.
+const STEPS: (&str, &str) = ("germany", "DE");
+const BACK: (&str, &str) = ("netherlands", "NL");
+
+/// What the parts of the journey share.
+struct Journey<'a> {
+    engine: &'a Engine,
+    notices: Notices,
+    shutdown: &'a Shutdown,
+    say: &'a dyn Fn(&str),
+}
+
+impl Journey<'_> {
+    /// Runs something over a batch, and says how it ended; nothing where it was stopped before.
+    async fn run(
+        &self,
+        kind: RunKind,
+        batch: &str,
+        manifest: &SnapshotManifest,
+    ) -> anyhow::Result<Option<Finished>> {
+        let all = matches!(kind, RunKind::Verify | RunKind::Rollback);
+        let spec = self.engine.spec(kind, batch, &manifest.id, None, all)?;
+        let finished = self.engine.work(&spec, None, &self.notices, self.shutdown).await?;
+        (self.say)(&format!("   {}", lines::counts(&finished.counts)));
+        if !finished.done {
+            (self.say)("stopped before the end");
+        }
+        Ok(finished.done.then_some(finished))
+    }
+
+    /// Two regions forward, the first in steps; a verification; one region back.
+    async fn two_regions(&self, manifest: &SnapshotManifest) -> anyhow::Result<Option<(Finished, Finished)>> {
+        let say = self.say;
+        say("4. batch: two regions, their users fixed from now on");
+        let steps = BatchSettings { canary: Some("40,100%".to_owned()), ..BatchSettings::default() };
+        for (batch, settings) in [(STEPS, steps), (BACK, BatchSettings::default())] {
+            let made = super::batch::make_of_region(
+                self.engine,
+                batch,
+                &settings,
+                manifest,
+                &self.notices,
+                self.shutdown,
+            );
+            let Some(selected) = made.await? else { return Ok(None) };
+            say(&format!(
+                "   {}: {} users, {} of them without a match",
+                batch.0, selected.users, selected.unmatched
+            ));
+        }
+        say("5. migrate: one region in steps of 40 and the rest, each judged; then the other");
+        let Some(moved) = self.run(RunKind::Migrate, STEPS.0, manifest).await? else { return Ok(None) };
+        for event in self.engine.ledger.events(Some(STEPS.0), 5).await?.iter().filter(|e| e.what == "step") {
+            say(&format!("   {}", event.why));
+        }
+        if self.run(RunKind::Migrate, BACK.0, manifest).await?.is_none() {
+            return Ok(None);
+        }
+        say("6. verify: read back what was written");
+        for (name, _) in [STEPS, BACK] {
+            if self.run(RunKind::Verify, name, manifest).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        say("7. rollback: one region back to what it was");
+        let back = self.run(RunKind::Rollback, BACK.0, manifest).await?;
+        Ok(back.map(|back| (moved, back)))
+    }
+}
+
+/// Compares a region of the tenant with what it was, every method of every user: how many there are, and how many differ. A
+/// default that Graph cannot unset stays.
+fn compare(before: &serde_json::Value, now: &serde_json::Value, region: &str) -> (usize, usize) {
+    let methods = |state: &serde_json::Value| -> BTreeMap<String, serde_json::Value> {
+        let users = state["users"].as_array().into_iter().flatten();
+        users
+            .filter(|user| user["usageLocation"] == region)
+            .map(|user| {
+                let mut methods = user["authentication"].clone();
+                methods["signInPreferences"] = serde_json::Value::Null;
+                (user["id"].to_string(), methods)
+            })
+            .collect()
+    };
+    let (before, now) = (methods(before), methods(now));
+    let differ = before.iter().filter(|(id, methods)| now.get(*id) != Some(methods)).count();
+    (before.len(), differ)
+}
+
+/// The simulated tenant's own page of its state.
+async fn simulator_state(base_url: &str) -> anyhow::Result<serde_json::Value> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let host = base_url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(host).await?;
+    stream.write_all(format!("GET /simulator/state HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let body =
+        answer.windows(4).position(|w| w == b"\r\n\r\n").context("the tenant's state has no head")? + 4;
+    Ok(serde_json::from_slice(answer.get(body..).unwrap_or_default())?)
 }
 
 fn farewell(done: &Finished, folder: &Path, started: Instant) {
@@ -106,6 +209,7 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
         ("journal.ndjson", "every effect in the tenant"),
         ("report.html", "the report: open it in a browser"),
         ("report.csv", "the same, one row a user and method"),
+        ("rollback.html", "the report of the way back"),
         ("demo.db", "the ledger: sealed with demo.key"),
     ] {
         if folder.join(name).exists() {
@@ -114,7 +218,7 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
     }
     let folder = folder.display();
     println!("try next:");
-    println!("  {me} --ledger sqlite:{folder}/demo.db status");
+    println!("  {me} --ledger sqlite:{folder}/demo.db batch show germany");
     println!("  {me} inspect {folder}/users.ndjson");
     println!(
         "  {me} simulate tenant --seed {folder}/tenant.json --throttle published --faults error-rate=0.01"

@@ -124,6 +124,28 @@ pub(crate) async fn make_from_lists(
     Ok(make(engine, &making, manifest, notices, shutdown).await?.is_some())
 }
 
+/// Makes a batch of a region, for the demo.
+pub(crate) async fn make_of_region(
+    engine: &Engine,
+    (name, region): (&str, &str),
+    settings: &BatchSettings,
+    manifest: &SnapshotManifest,
+    notices: &Notices,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Selected>> {
+    let only = Cohort { region: vec![region.to_owned()], ..Cohort::default() };
+    let selector = Selector { only, ..Selector::default() };
+    let sources = Sources::default();
+    make(
+        engine,
+        &Making { name, selector: &selector, settings, sources: &sources },
+        manifest,
+        notices,
+        shutdown,
+    )
+    .await
+}
+
 fn must_be_a_name(name: &str) -> anyhow::Result<()> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name == ALL {

@@ -5,7 +5,7 @@ mod create;
 mod settings;
 mod show;
 
-pub(crate) use create::{listed, make_from_lists};
+pub(crate) use create::{listed, make_from_lists, make_of_region};
 
 use crate::args::BatchVerb;
 use crate::config::Config;
