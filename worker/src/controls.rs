@@ -23,7 +23,9 @@ impl Worker {
                 Ok(controls) => {
                     self.pace.cap(graph::Bucket::Writes, cap(&controls));
                     for run in known.into_iter().filter(|run| is_stopped(&controls, *run)) {
-                        tracing::info!(%run, "the run is paused or over; nothing more of it is written");
+                        if controls.iter().any(|control| control.run == run) {
+                            tracing::info!(%run, "the run is paused; nothing more of it is written");
+                        }
                         self.shifts.end(run);
                     }
                 }
