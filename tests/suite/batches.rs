@@ -125,7 +125,7 @@ fn a_canary_waits_for_a_person_where_it_proves_nothing_and_goes_on_where_it_does
     assert_eq!(done["last"]["state"], "done");
     let events: Vec<&str> =
         done["events"].as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
-    assert_eq!(events, ["step", "resumed", "judged", "judged", "created"], "the last first");
+    assert_eq!(events, ["step", "resumed", "judged", "judged", "opened", "created"], "the last first");
     assert_eq!(done["events"][1]["why"], "looks well");
 }
 

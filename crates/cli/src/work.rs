@@ -21,6 +21,9 @@ use worker::{Hands, Worker};
 /// How often a run that others work on is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// So many of a batch's last events are looked at for what stopped it.
+const EVENTS: u32 = 20;
+
 /// How a run ended.
 pub(crate) struct Finished {
     pub(crate) run: Run,
@@ -61,6 +64,10 @@ impl Engine {
         let opened = self.ledger.open_run(spec).await?;
         notices.opened(&opened);
         let id = opened.run.id;
+        let tells = matches!(spec.kind, RunKind::Migrate | RunKind::Rollback | RunKind::Verify);
+        if tells && !opened.resumed {
+            self.note_event(&spec.batch, Some(id), "opened", spec.kind.as_str()).await?;
+        }
         if let Some(plan) = plan {
             plan.file(self, id).await?;
         }
@@ -185,11 +192,10 @@ impl Engine {
 
     /// A run that stands: by somebody's word or a step's judgement it is resumable as it is; anything else is a failure.
     async fn stands(&self, run: &Run, reason: &str, notices: &Notices) -> anyhow::Result<bool> {
-        let events = self.ledger.events(Some(&run.spec.batch), 1).await?;
-        let is_meant = |event: &ledger::Event| {
-            event.run == Some(run.id) && ["paused", "judged"].contains(&event.what.as_str())
-        };
-        if !events.first().is_some_and(is_meant) {
+        let events = self.ledger.events(Some(&run.spec.batch), EVENTS).await?;
+        let of_this_run = events.iter().filter(|event| event.run == Some(run.id));
+        let last = of_this_run.map(|event| event.what.as_str()).find(|what| *what != "step");
+        if !matches!(last, Some("paused" | "judged")) {
             bail!(halted(reason));
         }
         notices.line(reason);

@@ -117,10 +117,12 @@ fn seconds(text: &str) -> Option<u64> {
 pub(super) fn line(settings: &BatchSettings) -> String {
     let mut said = Vec::new();
     match &settings.canary {
-        Some(steps) => said.push(format!("in steps of {steps}")),
+        Some(steps) => {
+            said.push(format!("in steps of {steps}"));
+            said.push(format!("stops above {} failures in a step", settings.abort_at));
+        }
         None => said.push("everybody at once".to_owned()),
     }
-    said.push(format!("stops above {} failures in a step", settings.abort_at));
     if settings.wait_s > 0 {
         said.push(format!(
             "{} between steps",
