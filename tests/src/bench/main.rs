@@ -7,6 +7,7 @@
 mod aimd;
 mod bare;
 mod ceiling;
+mod control;
 mod figures;
 mod fleet;
 mod growth;
@@ -22,6 +23,7 @@ mod process;
 mod publish;
 mod resume;
 mod rig;
+mod rollback;
 mod synthetic;
 
 use anyhow::{Context, bail};
@@ -30,7 +32,7 @@ use options::{FLAGS, Options};
 use std::io::Write;
 
 /// The benches and what they are about.
-const BENCHES: [(&str, &str); 10] = [
+const BENCHES: [(&str, &str); 12] = [
     ("plan", "users planned a second on one core, normalising included"),
     ("inspect", "inspect over 500,000 users: speed against a bare loop of serde_json, and memory"),
     ("migrate", "20,000 users into a tenant without throttle: requests, round trips and CPU a user"),
@@ -49,6 +51,8 @@ const BENCHES: [(&str, &str); 10] = [
         "resume",
         "worker and coordinator killed in the middle of 20,000 users, and started again (two minutes)",
     ),
+    ("rollback", "5,000 users forward and back: requests a user, the way back to the way forward"),
+    ("control", "from `batch pause` to the last write, with 16 workers (two minutes)"),
     ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
 ];
 
@@ -79,6 +83,8 @@ async fn main() -> anyhow::Result<()> {
         "fleet" => fleet::measure(&options).await?,
         "ceiling" => ceiling::measure(&options).await?,
         "resume" => resume::measure(&options).await?,
+        "rollback" => rollback::measure(&options).await?,
+        "control" => control::measure(&options).await?,
         "growth" => growth::measure(&options).await?,
         _ => bail!("there is no bench {name}; run tests/bench without a name for a list"),
     };
