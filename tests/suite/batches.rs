@@ -243,6 +243,22 @@ fn what_somebody_changed_since_is_left_alone_and_listed_with_three_values() {
 }
 
 #[test]
+fn nobody_is_taken_back_while_another_unfinished_run_may_hold_them() {
+    let company = Company::of(120, &["--throttle", "writes=10/1"]);
+    company.batch("de", "DE", &[]);
+    let mut all = company.site.start(&["migrate", "--datafile", &company.data]);
+    assert!(harness::until(std::time::Duration::from_secs(60), || {
+        company.tenant.stats()["writes"].as_u64().unwrap() > 5 || all.has_ended()
+    }));
+    all.terminate();
+    all.wait().expect(&[4]);
+    let refused = company.site.run(&["rollback", "--batch", "de"]).expect(&[2]);
+    assert!(refused.err.contains("batch abort all"), "{}", refused.err);
+    company.site.run(&["batch", "abort", "all"]).expect(&[0]);
+    company.site.run(&["rollback", "--batch", "de"]).expect(&[0, 3]);
+}
+
+#[test]
 fn a_verification_finds_what_is_missing_and_repairs_that_alone() {
     let company = Company::of(120, &[]);
     let before = company.users();

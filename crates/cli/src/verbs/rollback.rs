@@ -2,7 +2,7 @@
 
 use crate::args::Rollback;
 use crate::config::{BrokerKind, Config};
-use crate::engine::Engine;
+use crate::engine::{ALL, Engine};
 use crate::notices::Notices;
 use crate::work::Finished;
 use crate::{Exit, Usage};
@@ -72,6 +72,25 @@ async fn must_be_quiet(engine: &Engine, batch: &str) -> anyhow::Result<()> {
         if is_moving {
             bail!(Usage(format!(
                 "batch {batch} is being migrated (run {}); `mfa-migrate batch pause {batch}` stops that, and then it can be rolled back",
+                run.id
+            )));
+        }
+    }
+    must_hold_nobody(engine, batch).await
+}
+
+/// The unfinished run of another batch may hold users of this one: they could not be taken back before it ends.
+async fn must_hold_nobody(engine: &Engine, batch: &str) -> anyhow::Result<()> {
+    let overlaps = engine.ledger.overlaps(batch).await?;
+    for control in engine.ledger.controls().await? {
+        let Some(run) = engine.ledger.run(control.run).await? else { continue };
+        let other = run.spec.batch.as_str();
+        let writes = matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback);
+        let shares = [batch, other].contains(&ALL) || overlaps.iter().any(|(name, _)| name == other);
+        if writes && other != batch && shares {
+            bail!(Usage(format!(
+                "run {} of batch {other} is unfinished and may hold users of {batch}; let it end, or end it with `mfa-migrate batch abort {other}`, \
+                 and then roll back",
                 run.id
             )));
         }
