@@ -73,9 +73,6 @@ pub struct BatchSettings {
     /// Writes a second that its runs may have at most; absent: as many as the tenant takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
-    /// Whether a newer snapshot of the same site is migrated by itself.
-    #[serde(default)]
-    pub in_step: bool,
 }
 
 impl BatchSettings {
@@ -96,7 +93,6 @@ impl Default for BatchSettings {
             windows: Vec::new(),
             tz: "UTC".to_owned(),
             max_rate: None,
-            in_step: false,
         }
     }
 }

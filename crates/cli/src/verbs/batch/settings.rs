@@ -83,13 +83,8 @@ fn apply(settings: &mut BatchSettings, key: &str, value: &str) -> anyhow::Result
                     }
                 };
         }
-        "in-step" => match value {
-            "yes" | "true" => settings.in_step = true,
-            "no" | "false" => settings.in_step = false,
-            _ => bail!(unusable("it is yes or no".to_owned())),
-        },
         _ => bail!(Usage(format!(
-            "there is no setting \"{key}\"; there are abort-at, approve, canary, in-step, max-rate, tz, wait and window"
+            "there is no setting \"{key}\"; there are abort-at, approve, canary, max-rate, tz, wait and window"
         ))),
     }
     Ok(())
@@ -137,9 +132,6 @@ pub(super) fn line(settings: &BatchSettings) -> String {
     }
     if let Some(rate) = settings.max_rate {
         said.push(format!("{rate} writes/s at most"));
-    }
-    if settings.in_step {
-        said.push("kept in step with newer datafiles".to_owned());
     }
     said.join(", ")
 }
