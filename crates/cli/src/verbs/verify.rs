@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::notices::Notices;
 use crate::work::Finished;
-use crate::{Exit, lines};
+use crate::{Exit, Usage, lines};
+use anyhow::bail;
 use contract::{EntryState, RunKind, SnapshotManifest};
 use telemetry::{Shutdown, shutdown_on_signal};
 
@@ -16,6 +17,14 @@ pub(crate) async fn run(verb: &Verify, config: &Config, json: bool) -> anyhow::R
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("verify");
     let engine = Engine::open(config).await?;
+    if verb.repair && engine.ledger.latest_run(&[RunKind::Rollback]).await?.is_some() {
+        // A repair migrates the batch once more, and would move forward again who was taken back.
+        bail!(Usage(
+            "something was rolled back in this ledger, and a repair would move those users forward again: \
+             `mfa-migrate verify` lists what is missing, and a batch of those users can be migrated"
+                .to_owned()
+        ));
+    }
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(verb.batch.as_deref()).await?;
     let spec = engine.spec(RunKind::Verify, &batch, &manifest.id, None, true)?;
