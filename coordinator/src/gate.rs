@@ -10,7 +10,12 @@ use ledger::{Event, Run};
 use rules::{Share, Steps, Verdict, Windows};
 
 /// Who files what is decided here.
-const BY: &str = "coordinator";
+pub(crate) const BY: &str = "coordinator";
+/// Words of events.
+const JUDGED: &str = "judged";
+const STEP: &str = "step";
+/// So many of a batch's last events are looked at.
+const EVENTS: u32 = 50;
 
 /// What the gate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +146,9 @@ impl Coordinator {
     /// The ledger failed.
     pub async fn let_go_on(&self, run: &Run) -> Result<Option<u32>, Error> {
         let mut opened = None;
-        if run.steps.len() > 1 && run.halted.is_some() {
+        // Only where it stands by a judgement. After a pause or a failure the gate judges the step itself.
+        let is_judged = self.last_word(run).await?.as_deref() == Some(JUDGED);
+        if run.steps.len() > 1 && run.halted.is_some() && is_judged {
             let counts = self.ledger.step_counts(run.id, run.step).await?;
             let next = run.step + 1;
             if counts.settled >= counts.users && usize::try_from(next).is_ok_and(|n| n < run.steps.len()) {
@@ -153,19 +160,31 @@ impl Coordinator {
         Ok(opened)
     }
 
+    /// The last that was said of a run: `opened`, `paused`, `judged`, `resumed`, `aborted` or `halted`; steps that began are
+    /// no word. Absent where nothing was said lately.
+    ///
+    /// # Errors
+    /// The ledger failed.
+    pub async fn last_word(&self, run: &Run) -> Result<Option<String>, Error> {
+        let events = self.ledger.events(Some(&run.spec.batch), EVENTS).await?;
+        let of_it = events.into_iter().filter(|event| event.run == Some(run.id));
+        Ok(of_it.map(|event| event.what).find(|what| what != STEP))
+    }
+
     async fn next_step(&self, run: &Run, by: &str, why: &str) -> Result<(), Error> {
         self.ledger.open_step(run.id, run.step + 1).await?;
-        self.note(run, by, "step", why).await
+        self.note(run, by, STEP, why).await
     }
 
     /// Halts a run until a person says go.
     async fn stand(&self, run: &Run, why: &str) -> Result<(), Error> {
         let how = format!("{why}; `mfa-migrate batch resume {}` goes on", run.spec.batch);
-        self.ledger.halt_run(run.id, &how).await?;
-        self.note(run, BY, "judged", why).await
+        // The word first: whoever sees the halt asks why.
+        self.note(run, BY, JUDGED, why).await?;
+        Ok(self.ledger.halt_run(run.id, &how).await?)
     }
 
-    async fn note(&self, run: &Run, by: &str, what: &str, why: &str) -> Result<(), Error> {
+    pub(crate) async fn note(&self, run: &Run, by: &str, what: &str, why: &str) -> Result<(), Error> {
         let event = Event {
             at_ms: 0,
             by: by.to_owned(),

@@ -41,9 +41,11 @@ impl Worker {
     }
 }
 
-/// Writes a second that all runs together may have: the strictest wish holds, since they share one quota.
+/// Writes a second that all runs together may have: the strictest wish holds, since they share one quota. A run that stands
+/// writes nothing, and holds nobody else.
 fn cap(controls: &[Control]) -> Option<f64> {
-    controls.iter().filter_map(|control| control.max_rate).min().map(f64::from)
+    let running = controls.iter().filter(|control| !control.halted);
+    running.filter_map(|control| control.max_rate).min().map(f64::from)
 }
 
 /// Whether nothing new of a run may be written.
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn the_strictest_wish_caps_all_and_no_wish_caps_nothing() {
         assert_eq!(
-            cap(&[control(1, false, Some(30)), control(2, true, Some(5)), control(3, false, None)]),
+            cap(&[control(1, false, Some(30)), control(2, false, Some(5)), control(3, true, Some(1))]),
             Some(5.0)
         );
         assert_eq!(cap(&[control(1, false, None)]), None);

@@ -21,9 +21,6 @@ use worker::{Hands, Worker};
 /// How often a run that others work on is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// So many of a batch's last events are looked at for what stopped it.
-const EVENTS: u32 = 20;
-
 /// How a run ended.
 pub(crate) struct Finished {
     pub(crate) run: Run,
@@ -67,6 +64,8 @@ impl Engine {
         let tells = matches!(spec.kind, RunKind::Migrate | RunKind::Rollback | RunKind::Verify);
         if tells && !opened.resumed {
             self.note_event(&spec.batch, Some(id), "opened", spec.kind.as_str()).await?;
+        } else if tells && opened.run.halted.is_some() {
+            self.note_event(&spec.batch, Some(id), "resumed", "by the same command").await?;
         }
         if let Some(plan) = plan {
             plan.file(self, id).await?;
@@ -192,14 +191,16 @@ impl Engine {
 
     /// A run that stands: by somebody's word or a step's judgement it is resumable as it is; anything else is a failure.
     async fn stands(&self, run: &Run, reason: &str, notices: &Notices) -> anyhow::Result<bool> {
-        let events = self.ledger.events(Some(&run.spec.batch), EVENTS).await?;
-        let of_this_run = events.iter().filter(|event| event.run == Some(run.id));
-        let last = of_this_run.map(|event| event.what.as_str()).find(|what| *what != "step");
-        if !matches!(last, Some("paused" | "judged")) {
+        if !self.is_by_word(run).await? {
             bail!(halted(reason));
         }
         notices.line(reason);
         Ok(false)
+    }
+
+    /// Whether a run that is halted stands by somebody's word or by a step's judgement.
+    pub(crate) async fn is_by_word(&self, run: &Run) -> anyhow::Result<bool> {
+        Ok(matches!(self.coordinator.last_word(run).await?.as_deref(), Some("paused" | "judged" | "aborted")))
     }
 
     /// A run on file.

@@ -69,6 +69,10 @@ impl Case {
             refused.map(|f| note(Code::GraphRefused, subject_of(f.change.method))).collect();
         self.notes.extend(refused);
         self.work = plan.steps.into_iter().filter_map(|step| self.work_of(step, &slots, keys)).collect();
+        if self.work.iter().any(|w| self.is_refused(&w.slot)) {
+            // What comes after a step that Graph refuses would be refused too, and planned again for ever.
+            self.work.clear();
+        }
         let is_change = !self.work.is_empty() || !self.filed.is_empty();
         self.outcome = if is_change { Outcome::Change } else { Outcome::Unchanged };
         if self.work.is_empty() { Way::AtItsEnd } else { Way::Write }

@@ -211,10 +211,18 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
         return Ok(None);
     }
     if let Some(reason) = &run.halted {
-        return Ok(Some(format!("halted: {reason}; the command that began it goes on with it")));
+        // Such a stand says itself what goes on.
+        let advice =
+            if engine.is_by_word(run).await? { "" } else { "; the command that began it goes on with it" };
+        return Ok(Some(format!("halted: {reason}{advice}")));
     }
     if let Some(reason) = &run.waits_for {
-        return Ok(Some(reason.clone()));
+        let advice = if is_worked_on(engine)? {
+            ""
+        } else {
+            "; no process works on it, the command that began it goes on with it"
+        };
+        return Ok(Some(format!("{reason}{advice}")));
     }
     let ledger = engine.ledger.as_ref();
     if engine.config().broker_kind()? != BrokerKind::Embedded {

@@ -15,11 +15,16 @@ use ledger::Run;
 async fn running(engine: &Engine, name: &str) -> anyhow::Result<Run> {
     let name = engine.batch_name(Some(name)).await?;
     let runs = engine.ledger.runs_of(&name).await?;
-    let unfinished = |run: &Run| {
-        matches!(run.state, RunState::Preparing | RunState::Open) && run.spec.kind != RunKind::Survey
-    };
-    match runs.into_iter().find(unfinished) {
-        Some(run) => Ok(run),
+    let unfinished: Vec<Run> = runs
+        .into_iter()
+        .filter(|run| {
+            matches!(run.state, RunState::Preparing | RunState::Open) && run.spec.kind != RunKind::Survey
+        })
+        .collect();
+    // The one that writes is meant, whatever else was opened beside it; at most one of them is unfinished.
+    let writes = |run: &&Run| matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback);
+    match unfinished.iter().find(writes).or(unfinished.first()) {
+        Some(run) => Ok(run.clone()),
         None => bail!(Usage(format!(
             "no run of batch {name} is under way; `mfa-migrate batch show {name}` tells what was"
         ))),
@@ -38,9 +43,15 @@ pub(super) async fn pause(verb: &BatchControl, config: &Config) -> anyhow::Resul
         return Ok(Exit::Done);
     }
     let reason = format!("paused by {}{}", super::who(), because(&verb.why));
-    engine.ledger.halt_run(run.id, &reason).await?;
+    // The word first: whoever sees the halt asks why.
     engine.note_event(&run.spec.batch, Some(run.id), "paused", &verb.why).await?;
-    println!("batch {}: paused; what is under way ends, and nothing new is written", verb.name);
+    engine.ledger.halt_run(run.id, &reason).await?;
+    println!(
+        "batch {}: {} {} is paused; what is under way ends, and nothing new is begun",
+        verb.name,
+        run.spec.kind.as_str(),
+        run.id
+    );
     println!("next: mfa-migrate batch resume {}   or: mfa-migrate rollback --batch {}", verb.name, verb.name);
     Ok(Exit::Done)
 }
@@ -52,7 +63,7 @@ pub(super) async fn resume(verb: &BatchControl, config: &Config) -> anyhow::Resu
     engine.note_event(&run.spec.batch, Some(run.id), "resumed", &verb.why).await?;
     match step {
         Some(step) => println!("batch {}: step {} of {} begins", verb.name, step + 1, run.steps.len()),
-        None => println!("batch {}: it goes on", verb.name),
+        None => println!("batch {}: {} {} goes on", verb.name, run.spec.kind.as_str(), run.id),
     }
     println!(
         "next: mfa-migrate status --watch   (where no `serve coordinator` runs, the command that began it goes on with it)"
@@ -63,10 +74,10 @@ pub(super) async fn resume(verb: &BatchControl, config: &Config) -> anyhow::Resu
 pub(super) async fn abort(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
     let engine = Engine::beside(config).await?;
     let run = running(&engine, &verb.name).await?;
+    engine.note_event(&run.spec.batch, Some(run.id), "aborted", &verb.why).await?;
     // Halted first: what is under way ends as in a pause.
     engine.ledger.halt_run(run.id, &format!("aborted by {}{}", super::who(), because(&verb.why))).await?;
     engine.ledger.set_run_state(run.id, RunState::Superseded).await?;
-    engine.note_event(&run.spec.batch, Some(run.id), "aborted", &verb.why).await?;
     println!("batch {}: run {} is ended; what is settled stays", verb.name, run.id);
     println!(
         "next: mfa-migrate rollback --batch {name}   takes it back, and mfa-migrate migrate --batch {name} begins anew with what is left",
