@@ -26,6 +26,8 @@ pub struct Sources {
 /// What a selection found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Selected {
+    /// Entries of the survey that were looked at: all of them, unless another survey has begun meanwhile.
+    pub seen: u64,
     /// Users of the batch.
     pub users: u64,
     /// Of them, those that matched no Entra user.
@@ -57,6 +59,7 @@ impl Coordinator {
             let page = self.ledger.results(survey, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(found) };
             after = last.ordinal;
+            found.seen += page.len() as u64;
             let mut members = Vec::new();
             for row in page {
                 let record = self.record(&row.snapshot, row.ordinal, &row.record.0)?;

@@ -125,7 +125,11 @@ fn a_canary_waits_for_a_person_where_it_proves_nothing_and_goes_on_where_it_does
     assert_eq!(done["last"]["state"], "done");
     let events: Vec<&str> =
         done["events"].as_array().unwrap().iter().map(|e| e["what"].as_str().unwrap()).collect();
-    assert_eq!(events, ["step", "resumed", "judged", "judged", "opened", "created"], "the last first");
+    assert_eq!(
+        events,
+        ["step", "resumed", "judged", "resumed", "judged", "opened", "created"],
+        "the last first"
+    );
     assert_eq!(done["events"][1]["why"], "looks well");
 }
 
@@ -256,6 +260,64 @@ fn nobody_is_taken_back_while_another_unfinished_run_may_hold_them() {
     assert!(refused.err.contains("batch abort all"), "{}", refused.err);
     company.site.run(&["batch", "abort", "all"]).expect(&[0]);
     company.site.run(&["rollback", "--batch", "de"]).expect(&[0, 3]);
+}
+
+#[test]
+fn a_list_is_taken_back_and_who_was_never_moved_is_told() {
+    let company = Company::of(120, &[]);
+    let before = company.users();
+    company.migrate_all();
+    let moved = company.users();
+    // Their names are those of Entra where the datafile has an address; one is made up.
+    let changed: Vec<&Value> = moved
+        .iter()
+        .filter(|(id, user)| methods(user) != methods(&before[*id]))
+        .map(|(_, user)| user)
+        .take(2)
+        .collect();
+    let names: Vec<&str> = changed.iter().map(|user| user["userPrincipalName"].as_str().unwrap()).collect();
+    let list = company.site.path("back.txt");
+    std::fs::write(&list, format!("{}\n{}\nnobody@contoso.example\n", names[0], names[1].to_uppercase()))
+        .unwrap();
+    let args = ["rollback", "--users", list.to_str().unwrap(), "--json"];
+    let back = company.site.run(&args).expect(&[3]);
+    assert!(back.err.contains("1 of the listed names"), "{}", back.err);
+    assert_eq!((&back.json()["entries"]["reverted"], &back.json()["neverMoved"]), (&json!(2), &json!(1)));
+    let after = company.users();
+    for (id, user) in &moved {
+        let is_listed = changed.iter().any(|c| c["id"] == user["id"]);
+        assert_eq!(methods(&after[id]), methods(if is_listed { &before[id] } else { user }), "{id}");
+    }
+}
+
+#[test]
+fn who_is_on_the_way_back_is_not_moved_or_verified_and_a_pause_means_the_run_that_writes() {
+    let mut company = Company::of(120, &[]);
+    company.batch("de", "DE", &[]);
+    company.migrate("de").expect(&[0, 3]);
+    let died = |company: &mut Company, verb: &str, point: &str| {
+        company.site.env("MFA_MIGRATE_CRASH_AT", point);
+        assert_eq!(company.site.run(&[verb, "--batch", "de"]).code, None, "{verb} dies at {point}");
+        company.site.unset("MFA_MIGRATE_CRASH_AT");
+    };
+    died(&mut company, "verify", "touched.after:1");
+    died(&mut company, "rollback", "rollback.planned:1");
+    for verb in ["migrate", "verify"] {
+        let refused = company.site.run(&[verb, "--batch", "de"]).expect(&[2]);
+        assert!(refused.err.contains("on their way back"), "{}", refused.err);
+    }
+    let paused = company.site.run(&["batch", "pause", "de"]).expect(&[0]);
+    assert!(paused.out.contains("rollback") && paused.out.contains("is paused"), "{}", paused.out);
+    company.site.run(&["rollback", "--batch", "de"]).expect(&[0, 3]);
+    company.site.run(&["verify", "--batch", "de"]).expect(&[0, 3]);
+    // A verification that was opened later is not what a pause means.
+    died(&mut company, "migrate", "worker.planned:1");
+    died(&mut company, "verify", "touched.after:1");
+    let paused = company.site.run(&["batch", "pause", "de"]).expect(&[0]);
+    assert!(paused.out.contains("migrate"), "{}", paused.out);
+    company.migrate("de").expect(&[0, 3]);
+    let events = company.show("de")["events"].clone();
+    assert_eq!((&events[0]["what"], &events[0]["why"]), (&json!("resumed"), &json!("by the same command")));
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(crate) async fn run(verb: &Migrate, config: &Config, json: bool) -> anyhow::
         verb.include_unchanged || plan.as_ref().is_some_and(|p| p.header.include_unchanged);
     let hash = plan.as_ref().map(|p| p.hash.clone());
     let batch = engine.batch_name(verb.selection.batch.as_deref()).await?;
+    super::rollback::must_not_be_on_its_way_back(&engine, &batch).await?;
     let spec = engine.spec(RunKind::Migrate, &batch, &manifest.id, hash, include_unchanged)?;
     write_rejects(&engine, &manifest, &verb.selection, &notices).await?;
     let finished = engine.work(&spec, plan.as_ref(), &notices, &shutdown).await?;

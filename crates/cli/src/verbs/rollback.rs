@@ -8,7 +8,7 @@ use crate::work::Finished;
 use crate::{Exit, Usage};
 use anyhow::bail;
 use contract::{EntryState, RunKind, RunState, SnapshotManifest};
-use std::path::Path;
+use ledger::Run;
 use telemetry::{Shutdown, shutdown_on_signal};
 
 pub(crate) async fn run(verb: &Rollback, config: &Config, json: bool) -> anyhow::Result<Exit> {
@@ -19,21 +19,32 @@ pub(crate) async fn run(verb: &Rollback, config: &Config, json: bool) -> anyhow:
     let engine = Engine::open(config).await?;
     let manifest = last_moved(&engine).await?;
     let batch = match &verb.users {
-        Some(path) => match of_list(&engine, path, &manifest, &notices, &shutdown).await? {
-            Some(name) => name,
-            None => return Ok(Exit::Stopped),
-        },
+        Some(path) => super::batch::of_list(&engine, path, &manifest).await?,
         None => engine.batch_name(verb.batch.as_deref()).await?,
     };
     must_be_quiet(&engine, &batch).await?;
     let spec = engine.spec(RunKind::Rollback, &batch, &manifest.id, None, true)?;
     let finished = engine.work(&spec, None, &notices, &shutdown).await?;
+    let never_moved = match &verb.users {
+        Some(_) => engine.batch(&batch).await?.users.saturating_sub(finished.counts.values().sum()),
+        None => 0,
+    };
     if json {
-        println!("{}", super::migrate::end_object(&finished, &manifest));
+        let mut object = super::migrate::end_object(&finished, &manifest);
+        if verb.users.is_some() {
+            object["neverMoved"] = never_moved.into();
+        }
+        println!("{object}");
     } else {
         summarise(&engine, &finished).await?;
     }
-    Ok(super::migrate::exit_of(&finished))
+    if never_moved > 0 {
+        notices.line(&format!(
+            "{never_moved} of the listed names were never migrated under that spelling; nothing was done for them"
+        ));
+    }
+    let exit = super::migrate::exit_of(&finished);
+    Ok(if exit == Exit::Done && never_moved > 0 { Exit::Remainder } else { exit })
 }
 
 /// The snapshot of the last migration.
@@ -42,23 +53,6 @@ pub(crate) async fn last_moved(engine: &Engine) -> anyhow::Result<SnapshotManife
         Some(run) => engine.filed(&run.spec.snapshot).await,
         None => bail!(Usage("nothing was migrated yet, so nothing can be taken back or verified".to_owned())),
     }
-}
-
-/// A batch of the users in a file: the same list is the same batch, so that calling it again resumes.
-async fn of_list(
-    engine: &Engine,
-    path: &Path,
-    manifest: &SnapshotManifest,
-    notices: &Notices,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Option<String>> {
-    let listed = super::batch::listed(path)?;
-    let text = listed.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    let name = format!("users-{}", &engine.keys.of("list", text.as_bytes()).to_hex()[..12]);
-    let is_made = engine.ledger.batch(&name).await?.is_some_and(|batch| batch.frozen);
-    let made =
-        is_made || super::batch::make_from_lists(engine, &name, path, manifest, notices, shutdown).await?;
-    Ok(made.then_some(name))
 }
 
 /// A batch that is being moved is paused or ended first: what goes forward and back at once ends nowhere.
@@ -81,21 +75,42 @@ async fn must_be_quiet(engine: &Engine, batch: &str) -> anyhow::Result<()> {
 
 /// The unfinished run of another batch may hold users of this one: they could not be taken back before it ends.
 async fn must_hold_nobody(engine: &Engine, batch: &str) -> anyhow::Result<()> {
+    let sharing = sharing(engine, batch).await?;
+    let Some(run) = sharing.iter().find(|run| run.spec.batch != batch) else { return Ok(()) };
+    let other = &run.spec.batch;
+    bail!(Usage(format!(
+        "run {} of batch {other} is unfinished and may hold users of {batch}; let it end, or end it with `mfa-migrate batch abort {other}`, \
+         and then roll back",
+        run.id
+    )))
+}
+
+/// Nobody goes forward, or is verified, who is on the way back.
+pub(crate) async fn must_not_be_on_its_way_back(engine: &Engine, batch: &str) -> anyhow::Result<()> {
+    let sharing = sharing(engine, batch).await?;
+    let Some(run) = sharing.iter().find(|run| run.spec.kind == RunKind::Rollback) else { return Ok(()) };
+    let other = &run.spec.batch;
+    bail!(Usage(format!(
+        "users of {batch} are on their way back (run {} of batch {other}); `mfa-migrate rollback` goes on with it, and \
+         `mfa-migrate batch abort {other}` ends it where it stands",
+        run.id
+    )))
+}
+
+/// The unfinished runs that write to users of a batch, its own among them.
+async fn sharing(engine: &Engine, batch: &str) -> anyhow::Result<Vec<Run>> {
     let overlaps = engine.ledger.overlaps(batch).await?;
+    let mut found = Vec::new();
     for control in engine.ledger.controls().await? {
         let Some(run) = engine.ledger.run(control.run).await? else { continue };
         let other = run.spec.batch.as_str();
-        let writes = matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback);
-        let shares = [batch, other].contains(&ALL) || overlaps.iter().any(|(name, _)| name == other);
-        if writes && other != batch && shares {
-            bail!(Usage(format!(
-                "run {} of batch {other} is unfinished and may hold users of {batch}; let it end, or end it with `mfa-migrate batch abort {other}`, \
-                 and then roll back",
-                run.id
-            )));
+        let shares =
+            other == batch || [batch, other].contains(&ALL) || overlaps.iter().any(|(name, _)| name == other);
+        if shares && matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback) {
+            found.push(run);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 async fn summarise(engine: &Engine, finished: &Finished) -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ pub(crate) async fn run(verb: &Verify, config: &Config, json: bool) -> anyhow::R
     }
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(verb.batch.as_deref()).await?;
+    super::rollback::must_not_be_on_its_way_back(&engine, &batch).await?;
     let spec = engine.spec(RunKind::Verify, &batch, &manifest.id, None, true)?;
     let verified = engine.work(&spec, None, &notices, &shutdown).await?;
     let mut repaired = None;
@@ -112,7 +113,14 @@ fn summarise(verified: &Finished, repaired: Option<&Finished>) {
 
 /// 3 when something is missing or was changed since.
 fn exit_of(verified: &Finished, repaired: Option<&Finished>) -> Exit {
-    let missing = repaired.is_none() && of(verified, EntryState::Missing) > 0;
+    // What a repair could not bring back, or could not even reach, is still missing.
+    let missing = match repaired {
+        None => of(verified, EntryState::Missing) > 0,
+        Some(repaired) => {
+            matches!(super::migrate::exit_of(repaired), Exit::Remainder)
+                || of(repaired, EntryState::Applied) < of(verified, EntryState::Missing)
+        }
+    };
     if !verified.done || repaired.is_some_and(|repaired| !repaired.done) {
         Exit::Stopped
     } else if missing || of(verified, EntryState::ChangedSince) > 0 || of(verified, EntryState::Parked) > 0 {

@@ -10,11 +10,13 @@ use anyhow::{Context, bail};
 use contract::{BatchSettings, Cohort, EntraId, RunId, RunKind, Selector, SnapshotManifest};
 use coordinator::{Selected, Sources};
 use extractor::CohortRow;
-use ledger::NewBatch;
+use ledger::{Member, NewBatch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use telemetry::{Shutdown, shutdown_on_signal};
 
+/// Users added at once.
+const PAGE: usize = 1_000;
 /// Values that are shown of regions and departments.
 const SHOWN: usize = 10;
 
@@ -88,6 +90,14 @@ async fn make(
         return Ok(None);
     }
     let selected = select(engine, making, survey.run.id).await?;
+    let surveyed: u64 = survey.counts.values().sum();
+    if selected.seen != surveyed {
+        bail!(
+            "another survey has begun while the users of batch \"{}\" were being selected; nothing was fixed, and the same \
+             command makes it",
+            making.name
+        );
+    }
     engine.ledger.freeze_batch(making.name).await?;
     let why = format!("{} users, {} of them without a match", selected.users, selected.unmatched);
     engine.note_event(making.name, None, "created", &why).await?;
@@ -96,7 +106,7 @@ async fn make(
 
 async fn select(engine: &Engine, making: &Making<'_>, survey: RunId) -> anyhow::Result<Selected> {
     let selected = engine.coordinator.select(making.name, survey, making.selector, making.sources).await?;
-    if selected.users == 0 {
+    if selected.users == 0 && selected.seen > 0 {
         bail!(Usage(format!(
             "nobody of the datafile meets the selection, so no batch \"{}\" was made; `mfa-migrate inspect FILE` counts groups, and \
              regions and departments come from Entra or --cohorts FILE",
@@ -106,22 +116,36 @@ async fn select(engine: &Engine, making: &Making<'_>, survey: RunId) -> anyhow::
     Ok(selected)
 }
 
-/// Makes a batch of a list of users, for verbs that take a file instead of a batch.
-pub(crate) async fn make_from_lists(
+/// A batch of the users in a file, for verbs that take a list: the same list is the same batch, so that calling it again
+/// resumes. Nobody is surveyed: whoever has left the datafile since is a user of it all the same.
+pub(crate) async fn of_list(
     engine: &Engine,
-    name: &str,
     path: &Path,
     manifest: &SnapshotManifest,
-    notices: &Notices,
-    shutdown: &Shutdown,
-) -> anyhow::Result<bool> {
-    let list = path.display().to_string();
-    let selector =
-        Selector { only: Cohort { users: vec![list.clone()], ..Cohort::default() }, ..Selector::default() };
-    let sources = Sources { lists: BTreeMap::from([(list, listed(path)?)]), ..Sources::default() };
-    let settings = BatchSettings::default();
-    let making = Making { name, selector: &selector, settings: &settings, sources: &sources };
-    Ok(make(engine, &making, manifest, notices, shutdown).await?.is_some())
+) -> anyhow::Result<String> {
+    let listed = listed(path)?;
+    let text = listed.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    let name = format!("users-{}", &engine.keys.of("list", text.as_bytes()).to_hex()[..12]);
+    if engine.ledger.batch(&name).await?.is_some_and(|batch| batch.frozen) {
+        return Ok(name);
+    }
+    let only = Cohort { users: vec![path.display().to_string()], ..Cohort::default() };
+    let batch = NewBatch {
+        name: name.clone(),
+        snapshot: manifest.id.clone(),
+        selector: serde_json::to_string(&Selector { only, ..Selector::default() })?,
+        settings: serde_json::to_string(&BatchSettings::default())?,
+        by: super::who(),
+    };
+    engine.ledger.create_batch(&batch).await?;
+    let members: Vec<Member> =
+        listed.iter().map(|user| Member { user: engine.coordinator.user_key(user), matched: true }).collect();
+    for page in members.chunks(PAGE) {
+        engine.ledger.add_members(&name, page).await?;
+    }
+    engine.ledger.freeze_batch(&name).await?;
+    engine.note_event(&name, None, "created", &format!("{} listed users", members.len())).await?;
+    Ok(name)
 }
 
 /// Makes a batch of a region, for the demo.
@@ -187,7 +211,7 @@ fn lists(cohorts: &Cohorts) -> anyhow::Result<BTreeMap<String, BTreeSet<String>>
 }
 
 /// The usernames of a list, in lower case; blank lines and those that begin with `#` are nobody.
-pub(crate) fn listed(path: &Path) -> anyhow::Result<BTreeSet<String>> {
+fn listed(path: &Path) -> anyhow::Result<BTreeSet<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Usage(format!("the list {} cannot be read: {error}", path.display())))?;
     let names: BTreeSet<String> = text
