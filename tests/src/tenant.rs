@@ -68,7 +68,9 @@ impl Tenant {
 
     /// Every effect so far, in order.
     pub fn journal(&self) -> Vec<Value> {
-        read_lines(&self.journal)
+        // It may be written at this moment: what has no end yet is no line yet.
+        let text = std::fs::read_to_string(&self.journal).unwrap_or_default();
+        json_lines(text.rfind('\n').map_or("", |end| &text[..end]))
     }
 
     /// One user of its state, by UPN.
@@ -123,9 +125,11 @@ impl Drop for Tenant {
 
 /// The JSON lines of a file; none if it is not there.
 pub fn read_lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path)
-        .unwrap_or_default()
-        .lines()
+    json_lines(&std::fs::read_to_string(path).unwrap_or_default())
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines()
         .filter(|line| !line.trim().is_empty())
         .map(|line| serde_json::from_str(line).expect("a JSON line"))
         .collect()
