@@ -148,6 +148,7 @@ fn intent(claim: &Claim) -> NewIntent {
         user: claim.user.clone(),
         slot: "mobile".into(),
         pre_image: None,
+        afresh: false,
         to: Some(Sealed(vec![4; 60])),
     }
 }

@@ -191,6 +191,17 @@ impl Case {
         })
     }
 
+    /// Whether a value before is on file for a slot in which nothing of ours ever stood: it is what was there when we first
+    /// looked, and no more.
+    pub(crate) fn never_landed(&self, slot: &str) -> bool {
+        self.claim.pre_images.iter().any(|image| image.slot == slot && !image.maybe_landed)
+    }
+
+    /// Whether it is on file that nothing was in a slot before.
+    pub(crate) fn stands_as_absent(&self, slot: &str) -> bool {
+        self.pre_images.iter().any(|(on_file, before)| on_file == slot && before.is_none())
+    }
+
     /// Serials of tokens that we may have begun with: the inventory of the run's start is too old for them.
     pub(crate) fn begun_serials(&self) -> Vec<String> {
         let filed = self.filed.iter().map(|f| &f.change);

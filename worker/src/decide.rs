@@ -257,6 +257,10 @@ impl Case {
             return None;
         }
         let (_, before) = self.pre_images.iter().find(|(s, _)| *s == slot)?;
+        if change.method != Target::Default && self.never_landed(&slot) {
+            // Nothing of ours was ever there that somebody could have changed.
+            return None;
+        }
         let is = |value: Option<&str>| same(change.method, now.as_deref(), value);
         let ours = self.ours.iter().find(|(s, _)| *s == slot).and_then(|(_, c)| c.to.as_deref());
         let known = is(before.as_deref()) || (ours.is_some() && is(ours)) || is(change.to.as_deref());

@@ -322,12 +322,23 @@ impl Shift {
                     Some(before) => Some(self.sealer.seal_json(&at, before)?),
                     None => None,
                 };
+                // What is there now is the value before, where nothing of ours ever stood.
+                let afresh = match work.change.method {
+                    // A device that we create is assigned in the same breath: one that lies there is not ours.
+                    Target::HardwareOath => assigned && case.stands_as_absent(&work.slot),
+                    Target::Mobile | Target::AlternateMobile | Target::Office => {
+                        case.never_landed(&work.slot)
+                    }
+                    // One that Graph chose by itself upon our write must not pass for the value before.
+                    Target::Default => false,
+                };
                 rows.push(NewIntent {
                     ordinal: case.claim.ordinal,
                     epoch: case.claim.epoch,
                     user: case.claim.user.clone(),
                     slot: work.slot.clone(),
                     pre_image,
+                    afresh,
                     to: Some(self.sealer.seal_json(&at, &work.change)?),
                 });
             }

@@ -9,6 +9,7 @@ pub mod context;
 mod disposition;
 mod entry;
 mod ids;
+mod journal;
 mod observed;
 mod order;
 mod plan;
@@ -26,6 +27,7 @@ pub use code::{Code, CodeKind, Subject};
 pub use disposition::Disposition;
 pub use entry::{EntryState, IntentOutcome, Outcome, RunKind, RunState};
 pub use ids::{EntraId, RunId, SnapshotId, UserKey};
+pub use journal::{JOURNAL_START, JournalBreak, JournalChain, JournalDigest, JournalLine};
 pub use observed::{
     Allowed, Authenticator, DefaultMethod, DirectoryEntry, HardwareOath, InventoryToken, Observed,
     TokenStatus, UserMethods,

@@ -26,7 +26,7 @@ pub use rows::{
 pub use sqlite::SqliteLedger;
 
 use contract::{
-    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
 };
 use std::time::Duration;
@@ -163,11 +163,19 @@ pub trait Ledger: Send + Sync + 'static {
     /// Changes the settings of a batch (`contract::BatchSettings` as JSON).
     async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error>;
 
-    /// Files something that was done or decided.
+    /// Files something that was done or decided, in the journal too.
     async fn record_event(&self, event: &Event) -> Result<(), Error>;
 
     /// What was done and decided of a batch (`None`: of all), newest first, at most `limit`.
     async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error>;
+
+    // The journal: what `finish` learnt of changes, and every event, appended with them and never touched again.
+
+    /// The lines of the journal after a given one, in their order, at most `limit`.
+    async fn journal(&self, after: i64, limit: u32) -> Result<Vec<JournalLine>, Error>;
+
+    /// The number of the journal's last line (0: there is none) and its digest.
+    async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error>;
 
     // Who is at work.
 

@@ -161,6 +161,14 @@ pub struct Event {
     pub why: String,
 }
 
+impl Event {
+    /// What the journal keeps of it.
+    pub(crate) fn as_json(&self) -> String {
+        serde_json::json!({ "by": self.by, "batch": self.batch, "what": self.what, "why": self.why })
+            .to_string()
+    }
+}
+
 /// Totals of a run over all processes that worked on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunTotals {
@@ -274,6 +282,9 @@ pub struct PreImage {
     pub run: RunId,
     /// When, in milliseconds since 1970 UTC.
     pub filed_at_ms: i64,
+    /// Something of ours may have stood in the slot since: an intent that is not known to have been refused or never sent.
+    /// Where nothing has, this value is only what was there when we first looked.
+    pub maybe_landed: bool,
 }
 
 /// What we were about to write, and what was seen then.
@@ -325,7 +336,7 @@ pub struct Claim {
     pub intents: Vec<Intent>,
     /// Pre-images of this user that stand.
     pub pre_images: Vec<PreImage>,
-    /// Last value that we are known to have written, by slot, over all runs and not rolled back (sealed).
+    /// Last value that we are known to have written, by slot, over all runs since the pre-image that stands (sealed).
     pub ours: Vec<(String, Option<Sealed>)>,
     /// Secrets written for this user: fingerprint and sealed serial.
     pub secrets: Vec<(Fingerprint, Sealed)>,
@@ -350,6 +361,8 @@ pub struct NewIntent {
     pub slot: String,
     /// The value before, sealed; absent means that nothing was there. Ignored where a pre-image stands.
     pub pre_image: Option<Sealed>,
+    /// A pre-image that stands gives way to this one: nothing of ours has ever stood in the slot since it was filed.
+    pub afresh: bool,
     /// What we are about to write, sealed; absent means removal.
     pub to: Option<Sealed>,
 }

@@ -272,7 +272,14 @@ impl<'a> Way<'a> {
         let safest = remaining
             .most_secure(self.observed.allowed, Mode::Unspecified)
             .or_else(|| remaining.most_secure(Allowed::ALL, Mode::Unspecified));
-        let current = self.observed.methods.default?;
+        let Some(current) = self.observed.methods.default else {
+            // Somebody took away what carried it. Unset is neither ours nor what was before, where that could be had.
+            let before = written.and_then(|w| w.pre_image.as_deref()).and_then(DefaultMethod::parse);
+            if before.is_some_and(|before| remaining.has(before)) {
+                self.conflict_default();
+            }
+            return None;
+        };
         let before = written.map(|w| w.pre_image.as_deref().and_then(DefaultMethod::parse));
         let goal = match before {
             // Never written by us: it stays where it can.

@@ -210,6 +210,7 @@ pub(crate) fn intent(claim: &Claim, slot: &str, pre_image: Option<&str>, to: Opt
         user: claim.user.clone(),
         slot: slot.into(),
         pre_image: pre_image.map(sealed),
+        afresh: false,
         to: to.map(sealed),
     }
 }

@@ -10,6 +10,7 @@ mod claims;
 mod endings;
 pub(crate) mod fixture;
 mod history;
+mod journal;
 mod looking;
 mod matching;
 mod random;
@@ -38,5 +39,6 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     batches::check(&fresh).await;
     steps::check(&fresh).await;
     way_back::check(&fresh).await;
+    journal::check(&fresh).await;
     random::check(&fresh).await;
 }

@@ -12,6 +12,74 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     taken_back_is_forgotten(World::of(fresh().await, 1).await).await;
     a_conflict_settles_what_was_restored(World::of(fresh().await, 1).await).await;
     forgotten_users_are_asked_for_again(World::of(fresh().await, 2).await).await;
+    what_was_written_under_an_earlier_match_is_taken_back_too(World::of(fresh().await, 2).await).await;
+    what_was_taken_back_without_a_write_is_no_longer_ours(World::of(fresh().await, 1).await).await;
+}
+
+/// A migration in which this record is this Entra user, whatever it was before.
+async fn migrate_as<L: Ledger>(
+    world: &World<L>,
+    batch: &str,
+    ordinal: i64,
+    target: i64,
+    policy: &str,
+) -> RunId {
+    let spec = RunSpec { policy_hash: policy.into(), ..world.spec(RunKind::Migrate, batch) };
+    let run = world.ledger.open_run(&spec).await.unwrap().run.id;
+    let row = crate::DirectoryRow { user: entra(target), ..super::fixture::user(ordinal) };
+    world.ledger.file_directory_page(run, &[row], None).await.unwrap();
+    world.ledger.match_users(run, &[contract::Match::Upn], false).await.unwrap();
+    world.migrate_one(run, ordinal, IntentOutcome::Applied).await;
+    world.ledger.set_run_state(run, RunState::Superseded).await.unwrap();
+    run
+}
+
+async fn what_was_written_under_an_earlier_match_is_taken_back_too<L: Ledger>(world: World<L>) {
+    make_batch(&*world.ledger, &world.snapshot, "first", &[record(1)]).await;
+    make_batch(&*world.ledger, &world.snapshot, "second", &[record(2)]).await;
+    migrate_as(&world, "first", 1, 70, "a").await;
+    migrate_as(&world, "first", 1, 71, "b").await;
+    migrate_as(&world, "first", 1, 72, "c").await;
+    // The Entra user in the middle is the other user's by now.
+    migrate_as(&world, "second", 2, 71, "d").await;
+    let back = touched(&world, RunKind::Rollback, "first").await;
+    let rows = world.ledger.results(back, i64::MIN, 10).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.ordinal > 0, row.user.clone(), row.state)).collect();
+    let waits = |number| (number == 72, Some(entra(number)), EntryState::Waiting);
+    assert_eq!(told, [waits(70), waits(72)], "both, and not what belongs to another");
+    assert_eq!(rows[1].ordinal, 1);
+    let ordinals: Vec<_> = rows.iter().map(|row| row.ordinal).collect();
+    assert_eq!(world.release(back).await.0, ordinals);
+    for claim in world.claim(back, &ordinals).await {
+        assert_eq!(claim.ours.len(), 1);
+        world.ledger.finish(back, &[settle(&claim, EntryState::Reverted, &[])]).await.unwrap();
+    }
+    world.ledger.set_run_state(back, RunState::Done).await.unwrap();
+    let again = touched(&world, RunKind::Rollback, "first").await;
+    let rows = world.ledger.results(again, i64::MIN, 10).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.ordinal, row.state)).collect();
+    assert_eq!(told, [(1, EntryState::Unchanged)]);
+    let other = touched(&world, RunKind::Rollback, "second").await;
+    let rows = world.ledger.results(other, i64::MIN, 10).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.ordinal, row.user.clone(), row.state)).collect();
+    assert_eq!(told, [(2, Some(entra(71)), EntryState::Waiting)]);
+}
+
+async fn what_was_taken_back_without_a_write_is_no_longer_ours<L: Ledger>(world: World<L>) {
+    migrate(&world, &["mobile"], Some("before")).await;
+    let back = touched(&world, RunKind::Rollback, "north").await;
+    let claim = world.claim_one(back, 1).await;
+    world.ledger.finish(back, &[end_of(&claim, EntryState::Reverted, &[], &[])]).await.unwrap();
+    world.ledger.set_run_state(back, RunState::Done).await.unwrap();
+    let run = world.run(RunKind::Migrate, "north").await;
+    let claim = world.claim_briefly(run, 1).await;
+    assert!(claim.ours.is_empty() && claim.intents.is_empty());
+    let newer = intent(&claim, "mobile", Some("before"), Some("newer"));
+    world.ledger.file_intents(run, &[newer]).await.unwrap();
+    world.release(run).await;
+    let claim = world.claim_one(run, 1).await;
+    assert!(claim.ours.is_empty(), "what was written before the pre-image that stands is not ours");
+    assert_eq!(claim.intents.len(), 1);
 }
 
 /// A run over those who were touched.

@@ -11,6 +11,66 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     a_stale_epoch_files_nothing(World::of(fresh().await, 3).await).await;
     a_rollback_settles_the_pre_image(World::of(fresh().await, 1).await).await;
     earlier_intents_get_their_outcome(World::of(fresh().await, 1).await).await;
+    it_is_told_whether_something_of_ours_may_have_landed(World::of(fresh().await, 1).await).await;
+    a_pre_image_gives_way_where_it_is_said(World::of(fresh().await, 1).await).await;
+}
+
+/// Whether something of ours may have landed, by slot.
+fn landed(claim: &crate::Claim) -> Vec<(&str, bool)> {
+    claim.pre_images.iter().map(|image| (image.slot.as_str(), image.maybe_landed)).collect()
+}
+
+async fn it_is_told_whether_something_of_ours_may_have_landed<L: Ledger>(world: World<L>) {
+    let run = world.run(RunKind::Migrate, "north").await;
+    let claim = world.claim_one(run, 1).await;
+    assert!(claim.pre_images.is_empty());
+    let slots = [
+        ("alternateMobile", IntentOutcome::NotSent),
+        ("hardwareOath:1", IntentOutcome::Refused),
+        ("hardwareOath:2", IntentOutcome::NotSent),
+        ("mobile", IntentOutcome::Failed),
+        ("office", IntentOutcome::Refused),
+    ];
+    let rows = slots.map(|(slot, _)| intent(&claim, slot, None, Some("ours")));
+    world.ledger.file_intents(run, &rows).await.unwrap();
+    let mut end = snooze(&claim, Duration::ZERO, false);
+    end.outcomes = settle(&claim, EntryState::Applied, &slots).outcomes;
+    world.ledger.finish(run, &[end]).await.unwrap();
+    let claim = world.claim_one(run, 1).await;
+    let expected = [
+        ("alternateMobile", false),
+        ("hardwareOath:1", true),
+        ("hardwareOath:2", false),
+        ("mobile", true),
+        ("office", false),
+    ];
+    assert_eq!(landed(&claim), expected, "a refused token may be its code alone, a failure may be late");
+    // Filed again and not sent: what the first one did is not forgotten.
+    let again = ["mobile", "office"].map(|slot| intent(&claim, slot, None, Some("ours")));
+    world.ledger.file_intents(run, &again).await.unwrap();
+    let mut end = snooze(&claim, Duration::ZERO, false);
+    let not_sent = [("mobile", IntentOutcome::NotSent), ("office", IntentOutcome::NotSent)];
+    end.outcomes = settle(&claim, EntryState::Applied, &not_sent).outcomes;
+    world.ledger.finish(run, &[end]).await.unwrap();
+    assert_eq!(landed(&world.claim_one(run, 1).await), expected);
+}
+
+async fn a_pre_image_gives_way_where_it_is_said<L: Ledger>(world: World<L>) {
+    let run = world.run(RunKind::Migrate, "north").await;
+    let claim = world.claim_one(run, 1).await;
+    let first = ["mobile", "office"].map(|slot| intent(&claim, slot, Some("old"), Some("ours")));
+    world.ledger.file_intents(run, &first).await.unwrap();
+    let mut mobile = intent(&claim, "mobile", Some("new"), Some("ours"));
+    mobile.afresh = true;
+    let rows = [mobile, intent(&claim, "office", Some("new"), Some("ours"))];
+    world.ledger.file_intents(run, &rows).await.unwrap();
+    let mut stale = intent(&claim, "office", Some("stale"), Some("ours"));
+    (stale.afresh, stale.epoch) = (true, stale.epoch - 1);
+    assert!(world.ledger.file_intents(run, &[stale]).await.unwrap().is_empty());
+    let history = world.ledger.user_history(claim.user_key).await.unwrap();
+    let standing: Vec<_> =
+        history.pre_images.iter().map(|(_, p)| (p.slot.as_str(), p.value.clone())).collect();
+    assert_eq!(standing, [("mobile", Some(sealed("new"))), ("office", Some(sealed("old")))]);
 }
 
 async fn a_pre_image_is_never_overwritten<L: Ledger>(world: World<L>) {

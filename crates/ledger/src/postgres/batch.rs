@@ -153,9 +153,9 @@ pub(super) async fn record_event(db: &mut PgConnection, event: &Event) -> Result
     .bind(event.run.map(|run| run.0))
     .bind(&event.what)
     .bind(&event.why)
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(())
+    super::journal::append(db, event.run, "event", &event.as_json()).await
 }
 
 pub(super) async fn events(

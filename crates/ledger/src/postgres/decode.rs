@@ -142,6 +142,7 @@ pub(super) fn pre_image(row: &PgRow) -> Result<PreImage, Fault> {
         value: row.maybe_sealed("value")?,
         run: row.run("run")?,
         filed_at_ms: row.value("filed_at")?,
+        maybe_landed: row.value("maybe_landed")?,
     })
 }
 

@@ -15,6 +15,7 @@ use sqlx::PgConnection;
 /// seen answers for them too. `not-sent` speaks of our own request, and answers for another run's only where we filed
 /// none. A run that only reads holds nobody, nor does a claim whose user was given to another run after its lease: what
 /// they saw may be older than what the holder knows by now, and touches their own entry alone;
+/// the journal's line of all that ended together;
 /// the pre-images that a rollback settles: of the slots that it restored, and of users that are as they were before;
 /// the entries; what was last applied, kept or cleared, after a rollback always; and the secrets, which a rollback forgets
 /// of users that are as they were before, and of those whose token went (one that stays is told by its serial).
@@ -34,6 +35,10 @@ const FINISH: &str = "
         SELECT h.entra, o.slot, o.outcome, h.rollback
           FROM unnest($12::bigint[], $13::text[], $14::text[]) o (ordinal, slot, outcome)
           JOIN held h ON h.ordinal = o.ordinal AND h.writing),
+    line AS MATERIALIZED (
+        SELECT json_agg(json_build_array(s.entra, s.slot, s.outcome) ORDER BY s.entra, s.slot)::text AS content
+          FROM seen s HAVING count(*) > 0),
+    journalled AS MATERIALIZED (SELECT journal_append($1, 'changes', content) FROM line),
     outcomes AS (
         UPDATE intent i SET outcome = s.outcome FROM seen s
          WHERE i.entra = s.entra AND i.slot = s.slot
@@ -81,7 +86,7 @@ const FINISH: &str = "
           JOIN held h ON h.ordinal = w.ordinal AND h.writing AND NOT h.rollback
          ORDER BY h.entra, w.fingerprint, w.nth DESC
             ON CONFLICT (entra, fingerprint) DO UPDATE SET serial = excluded.serial, run = excluded.run)
-    SELECT ordinal FROM held ORDER BY ordinal";
+    SELECT ordinal FROM held WHERE (SELECT count(*) FROM journalled) >= 0 ORDER BY ordinal";
 
 /// The rows as columns. What is meant for settling is null where a claim is snoozed, and the other way round.
 #[derive(Default)]

@@ -11,16 +11,20 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use std::collections::BTreeSet;
 
-/// Intents come newest first: the newest applied one of a slot tells what is ours.
+/// Intents come newest first: the newest applied one of a slot tells what is ours. `told` is, of an intent, whether a
+/// pre-image stands that is no newer; of a pre-image, whether something of ours may have landed since; of a serial, whether
+/// another record claims it too.
 const KNOWN: &str = "
     SELECT * FROM (
     SELECT 'intent' AS what, i.entra, NULL::bigint AS ordinal, i.run, i.slot, i.value, i.filed_at,
            now_ms() - i.filed_at AS age, i.outcome, run.kind, NULL::bytea AS fingerprint, NULL::bytea AS serial,
-           NULL AS token, false AS contested
+           NULL AS token, EXISTS (SELECT FROM pre_image p WHERE p.entra = i.entra AND p.slot = i.slot
+                                     AND p.settled_by IS NULL AND p.run <= i.run) AS told
       FROM intent i JOIN run ON run.no = i.run WHERE i.entra = ANY($2)
     UNION ALL
-    SELECT 'pre-image', p.entra, NULL, p.run, p.slot, p.value, p.filed_at, NULL, NULL, NULL, NULL, NULL, NULL, false
-      FROM pre_image p WHERE p.entra = ANY($2) AND p.settled_by IS NULL
+    SELECT 'pre-image', p.entra, NULL, p.run, p.slot, p.value, p.filed_at, NULL, NULL, NULL, NULL, NULL, NULL,
+           p.maybe_landed
+      FROM standing p WHERE p.entra = ANY($2)
     UNION ALL
     SELECT 'secret', s.entra, NULL, NULL, NULL, s.serial, NULL, NULL, NULL, NULL, s.fingerprint, NULL, NULL, false
       FROM secret s WHERE s.entra = ANY($2)
@@ -58,6 +62,7 @@ pub(super) async fn tell(db: &mut PgConnection, run: RunId, claims: &mut [Claim]
                 value: row.maybe_sealed("value")?,
                 run: row.run("run")?,
                 filed_at_ms: row.value("filed_at")?,
+                maybe_landed: row.value("told")?,
             }),
             "secret" => claim.secrets.push((row.fingerprint("fingerprint")?, row.sealed("value")?)),
             "serial" => add_serial(claim, row)?,
@@ -73,7 +78,8 @@ pub(super) async fn tell(db: &mut PgConnection, run: RunId, claims: &mut [Claim]
 }
 
 /// Keeps the intents that bear on the future, and what we are known to have written. One of a rollback means that the
-/// value before stands again, and nothing there is ours.
+/// value before stands again, and nothing there is ours. Nor is anything from before the pre-image that stands: a
+/// rollback found it gone, and had nothing to write.
 fn add_intent(
     claim: &mut Claim,
     row: &PgRow,
@@ -90,8 +96,10 @@ fn add_intent(
         outcome: row.maybe_word("outcome", IntentOutcome::parse)?,
     };
     let applied = intent.outcome == Some(IntentOutcome::Applied) && writes(kind);
-    let is_ours =
-        applied && decided.insert((claim.ordinal, intent.slot.clone())) && kind != RunKind::Rollback;
+    let is_ours = applied
+        && decided.insert((claim.ordinal, intent.slot.clone()))
+        && kind != RunKind::Rollback
+        && row.value("told")?;
     if is_ours {
         claim.ours.push((intent.slot.clone(), intent.to.clone()));
     }
@@ -103,7 +111,7 @@ fn add_intent(
 
 fn add_serial(claim: &mut Claim, row: &PgRow) -> Result<(), Fault> {
     let serial = row.fingerprint("serial")?;
-    if row.value("contested")? && !claim.contested.contains(&serial) {
+    if row.value("told")? && !claim.contested.contains(&serial) {
         claim.contested.push(serial);
     }
     if let Some(token) = row.value::<Option<&str>>("token")? {

@@ -154,8 +154,8 @@ pub(super) async fn user_history(db: &mut PgConnection, key: UserKey) -> Result<
         entries.iter().filter_map(|entry| entry.user.as_ref()).map(|user| user.0.as_str()).collect();
     let users: Vec<&str> = users.into_iter().collect();
     let pre_images = sqlx::query(
-        "SELECT entra, slot, value, run, filed_at FROM pre_image
-          WHERE entra = ANY($1) AND settled_by IS NULL ORDER BY entra, slot",
+        "SELECT entra, slot, value, run, filed_at, maybe_landed FROM standing
+          WHERE entra = ANY($1) ORDER BY entra, slot",
     )
     .bind(&users)
     .fetch_all(&mut *db)

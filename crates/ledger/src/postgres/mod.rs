@@ -12,6 +12,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod journal;
 mod known;
 mod leadership;
 mod line;
@@ -36,7 +37,7 @@ use crate::{
 use address::Address;
 use connection::{Connections, Shape};
 use contract::{
-    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
 };
 use leadership::Leadership;
@@ -593,6 +594,18 @@ impl Ledger for PgLedger {
     async fn events(&self, batch: Option<&str>, limit: u32) -> Result<Vec<Event>, Error> {
         self.connections
             .read("reading the events", batch, move |db, batch| Box::pin(batch::events(db, *batch, limit)))
+            .await
+    }
+
+    async fn journal(&self, after: i64, limit: u32) -> Result<Vec<JournalLine>, Error> {
+        self.connections
+            .read("reading the journal", (), move |db, ()| Box::pin(journal::lines(db, after, limit)))
+            .await
+    }
+
+    async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error> {
+        self.connections
+            .read("reading the end of the journal", (), move |db, ()| Box::pin(journal::head(db)))
             .await
     }
 }

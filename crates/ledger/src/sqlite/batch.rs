@@ -148,9 +148,9 @@ pub(super) async fn record_event(db: &mut SqliteConnection, event: &Event) -> Re
     .bind(event.run.map(|run| run.0))
     .bind(&event.what)
     .bind(&event.why)
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(())
+    super::journal::append(db, event.run, "event", event.as_json()).await
 }
 
 pub(super) async fn events(

@@ -97,7 +97,8 @@ pub(super) async fn claim(
 type Ours = Vec<(String, Option<Sealed>)>;
 
 /// The intents that bear on the future, oldest first, and what we are known to have written. The newest applied intent
-/// of a slot tells: one of a rollback means that the value before stands again, and nothing there is ours.
+/// of a slot tells: one of a rollback means that the value before stands again, and nothing there is ours. Nor is anything
+/// from before the pre-image that stands: a rollback found it gone, and had nothing to write.
 async fn intents_by_user(
     db: &mut SqliteConnection,
     run: RunId,
@@ -105,7 +106,9 @@ async fn intents_by_user(
 ) -> Result<BTreeMap<EntraId, (Vec<Intent>, Ours)>, Fault> {
     let rows = sqlx::query(
         "SELECT i.entra, i.run, i.slot, i.value, i.filed_at, i.outcome, run.kind,
-                (SELECT now_ms FROM clock) - i.filed_at AS age
+                (SELECT now_ms FROM clock) - i.filed_at AS age,
+                EXISTS (SELECT 1 FROM pre_image p WHERE p.entra = i.entra AND p.slot = i.slot AND p.settled_by IS NULL
+                           AND p.run <= i.run) AS stands
            FROM intent i JOIN run ON run.no = i.run
           WHERE i.entra IN (SELECT value FROM json_each(?1)) ORDER BY i.filed_at DESC, i.run DESC, i.slot DESC",
     )
@@ -120,7 +123,10 @@ async fn intents_by_user(
         let intent = decode::intent(row)?;
         let (intents, ours) = found.entry(user.clone()).or_default();
         let applied = intent.outcome == Some(IntentOutcome::Applied) && writes(kind);
-        let is_ours = applied && decided.insert((user, intent.slot.clone())) && kind != RunKind::Rollback;
+        let is_ours = applied
+            && decided.insert((user, intent.slot.clone()))
+            && kind != RunKind::Rollback
+            && row.value("stands")?;
         if is_ours {
             ours.push((intent.slot.clone(), intent.to.clone()));
         }
@@ -140,8 +146,8 @@ async fn pre_images_by_user(
     users: &str,
 ) -> Result<BTreeMap<EntraId, Vec<PreImage>>, Fault> {
     let rows = sqlx::query(
-        "SELECT entra, slot, value, run, filed_at FROM pre_image
-          WHERE entra IN (SELECT value FROM json_each(?1)) AND settled_by IS NULL ORDER BY entra, slot",
+        "SELECT entra, slot, value, run, filed_at, maybe_landed FROM standing
+          WHERE entra IN (SELECT value FROM json_each(?1)) ORDER BY entra, slot",
     )
     .bind(users)
     .fetch_all(db)

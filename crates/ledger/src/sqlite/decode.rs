@@ -136,6 +136,7 @@ pub(super) fn pre_image(row: &SqliteRow) -> Result<PreImage, Fault> {
         value: row.maybe_sealed("value")?,
         run: row.run("run")?,
         filed_at_ms: row.value("filed_at")?,
+        maybe_landed: row.value("maybe_landed")?,
     })
 }
 

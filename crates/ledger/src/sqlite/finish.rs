@@ -43,6 +43,7 @@ pub(super) async fn finish(
         .into_iter()
         .partition(|row| held.claims.get(&(row.ordinal, row.epoch)).is_some_and(|holds| *holds));
     record_outcomes(db, run, &holding).await?;
+    journal_changes(db, run, &holding).await?;
     if held.rollback {
         settle_pre_images(db, run, &holding).await?;
         forget_secrets(db, &holding).await?;
@@ -117,6 +118,19 @@ async fn record_outcomes(db: &mut SqliteConnection, run: RunId, rows: &[Finish])
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What was learnt of changes goes into the journal: one line for all that ended together.
+async fn journal_changes(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<(), Fault> {
+    let seen: Vec<_> = rows
+        .iter()
+        .flat_map(|row| row.outcomes.iter().map(|slot| (row.user.0.as_str(), slot)))
+        .map(|(user, slot)| vec![user, slot.slot.as_str(), slot.outcome.as_str()])
+        .collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    super::journal::append(db, Some(run), "changes", json(seen)).await
 }
 
 /// A rollback settles pre-images: of the slots that it restored, and of users that are as they were before.

@@ -152,8 +152,8 @@ pub(super) async fn user_history(db: &mut SqliteConnection, key: UserKey) -> Res
         entries.iter().filter_map(|entry| entry.user.as_ref()).map(|user| user.0.as_str()).collect();
     let users = json(users);
     let pre_images = sqlx::query(
-        "SELECT entra, slot, value, run, filed_at FROM pre_image
-          WHERE entra IN (SELECT value FROM json_each(?1)) AND settled_by IS NULL ORDER BY entra, slot",
+        "SELECT entra, slot, value, run, filed_at, maybe_landed FROM standing
+          WHERE entra IN (SELECT value FROM json_each(?1)) ORDER BY entra, slot",
     )
     .bind(&users)
     .fetch_all(&mut *db)

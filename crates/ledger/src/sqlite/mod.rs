@@ -10,6 +10,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod journal;
 mod look;
 mod matching;
 mod open;
@@ -34,7 +35,7 @@ use crate::{
 };
 use connection::Connections;
 use contract::{
-    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
 };
 use std::path::Path;
@@ -583,5 +584,15 @@ impl Ledger for SqliteLedger {
                 Box::pin(async move { batch::events(db, batch.as_deref(), limit).await })
             })
             .await
+    }
+
+    async fn journal(&self, after: i64, limit: u32) -> Result<Vec<JournalLine>, Error> {
+        self.connections
+            .read("reading the journal", move |db| Box::pin(journal::lines(db, after, limit)))
+            .await
+    }
+
+    async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error> {
+        self.connections.read("reading the end of the journal", move |db| Box::pin(journal::head(db))).await
     }
 }

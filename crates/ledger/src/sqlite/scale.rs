@@ -111,6 +111,7 @@ async fn work_off(ledger: &SqliteLedger, run: RunId, ordinals: &[i64]) {
             user: claim.user.clone(),
             slot: "mobile".into(),
             pre_image: None,
+            afresh: false,
             to: Some(Sealed(vec![9; 60])),
         })
         .collect();

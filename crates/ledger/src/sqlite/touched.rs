@@ -11,26 +11,30 @@ use crate::{Error, MatchCounts};
 use contract::{RunId, RunState};
 use sqlx::SqliteConnection;
 
-/// The newest entry of every user that found an Entra user, or else the newest. Two users of the source that were the same
-/// Entra user at different times are one here: the newer one is looked at.
+/// Every user of the source with the Entra user of its newest entry that found one, and besides with each Entra user that
+/// it was matched to before and that is still touched: both are taken back. An Entra user that several users of the source
+/// were matched to belongs to the newest of them.
 const FREEZE: &str = "
     WITH moved AS (
         SELECT e.user_key, e.content, e.entra, e.guest, e.allowed, e.matched_by, e.directory, e.run AS by_run,
-               row_number() OVER (PARTITION BY e.user_key ORDER BY e.entra IS NULL, e.run DESC, e.ordinal) AS nth
-          FROM entry e JOIN run m ON m.no = e.run AND m.kind = 'migrate'
-         WHERE ?4 = 'all' OR e.user_key IN (SELECT user_key FROM batch_member WHERE batch = ?4)),
-    newest AS (
-        SELECT m.*, row_number() OVER (PARTITION BY m.entra ORDER BY m.by_run DESC, m.user_key) AS same_target,
-               row_number() OVER (ORDER BY m.user_key) AS place
+               row_number() OVER (PARTITION BY e.user_key, e.entra ORDER BY e.run DESC, e.ordinal) AS nth
+          FROM entry e JOIN run m ON m.no = e.run AND m.kind = 'migrate'),
+    pairs AS (
+        SELECT m.*, row_number() OVER (PARTITION BY m.entra ORDER BY m.by_run DESC, m.user_key) AS same_target
           FROM moved m WHERE m.nth = 1),
+    meant AS (
+        SELECT p.*, row_number() OVER (PARTITION BY p.user_key ORDER BY (p.entra IS NULL), p.by_run DESC) AS turn
+          FROM pairs p
+         WHERE ?4 = 'all' OR p.user_key IN (SELECT user_key FROM batch_member WHERE batch = ?4)),
     asked AS (
-        SELECT n.*, n.entra IS NOT NULL AND n.same_target = 1
+        SELECT n.*, row_number() OVER (ORDER BY n.user_key, n.turn) AS place,
+               n.entra IS NOT NULL AND n.same_target = 1
                AND (EXISTS (SELECT 1 FROM pre_image p WHERE p.entra = n.entra AND p.settled_by IS NULL)
                     OR EXISTS (SELECT 1 FROM intent i WHERE i.entra = n.entra AND i.outcome IS NULL)) AS is_touched
-          FROM newest n)
+          FROM meant n)
     INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, settled_at, entra, guest,
                        allowed, matched_by, directory)
-    SELECT ?1, coalesce(r.ordinal, -a.place), ?2, ?3, a.user_key, a.content,
+    SELECT ?1, CASE WHEN a.turn = 1 THEN coalesce(r.ordinal, -a.place) ELSE -a.place END, ?2, ?3, a.user_key, a.content,
            CASE WHEN a.is_touched THEN 'waiting' ELSE 'unchanged' END,
            CASE WHEN a.is_touched THEN NULL ELSE 'unchanged' END,
            CASE WHEN a.is_touched THEN NULL ELSE (SELECT now_ms FROM clock) END,
@@ -38,7 +42,7 @@ const FREEZE: &str = "
       FROM asked a
       LEFT JOIN (SELECT user_key, min(ordinal) AS ordinal FROM record WHERE snapshot = ?2 GROUP BY user_key) r
              ON r.user_key = a.user_key
-     WHERE 1 ORDER BY 2";
+     WHERE a.turn = 1 OR a.is_touched ORDER BY 2";
 
 pub(super) async fn freeze(db: &mut SqliteConnection, id: RunId) -> Result<MatchCounts, Fault> {
     let run = find(db, id).await?.ok_or(Fault::Ours(Error::NoRun { run: id }))?;

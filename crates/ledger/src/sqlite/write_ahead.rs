@@ -1,6 +1,6 @@
 //! Write-ahead: pre-images and intents, on file before anything is sent.
 //!
-//! A pre-image is insert-only. A row whose epoch no longer holds files nothing, and neither does its entry.
+//! A pre-image is insert-only; one on which nothing of ours ever stood may be settled, and another filed in its place. A row whose epoch no longer holds files nothing, and neither does its entry.
 
 use super::decode::json;
 use super::fault::Fault;
@@ -23,6 +23,7 @@ pub(super) async fn file_intents(
     let rows: Vec<_> = rows.into_iter().filter(|row| !fenced.contains(&row.ordinal)).collect();
     forget_applied(db, &rows).await?;
     for page in rows.chunks(ROWS_A_STATEMENT) {
+        settle_outdated(db, run, page).await?;
         file_pre_images(db, run, page).await?;
         file_page(db, run, page).await?;
     }
@@ -63,6 +64,28 @@ async fn held(
     Ok(held.into_iter().collect())
 }
 
+/// A pre-image on which nothing of ours ever stood gives way to what is there now, where the caller says so.
+async fn settle_outdated(db: &mut SqliteConnection, run: RunId, page: &[NewIntent]) -> Result<(), Fault> {
+    let outdated: Vec<_> = page
+        .iter()
+        .filter(|row| row.afresh)
+        .map(|row| vec![row.user.0.as_str(), row.slot.as_str()])
+        .collect();
+    if outdated.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE pre_image SET settled_by = ?1
+          WHERE settled_by IS NULL AND entra IN (SELECT value ->> 0 FROM json_each(?2))
+            AND (entra, slot) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))",
+    )
+    .bind(run.0)
+    .bind(json(outdated))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 async fn file_pre_images(db: &mut SqliteConnection, run: RunId, page: &[NewIntent]) -> Result<(), Fault> {
     let mut insert =
         QueryBuilder::<Sqlite>::new("INSERT INTO pre_image (entra, slot, value, run, filed_at) ");
@@ -85,7 +108,9 @@ async fn file_page(db: &mut SqliteConnection, run: RunId, page: &[NewIntent]) ->
     });
     insert.push(
         " ON CONFLICT (entra, run, slot) DO UPDATE SET epoch = excluded.epoch, filed_at = excluded.filed_at,
-            value = excluded.value, outcome = NULL",
+            value = excluded.value, outcome = NULL,
+            maybe_before = maybe_before OR outcome IS NULL OR outcome NOT IN ('not-sent', 'refused', 'invalid')
+                           OR (outcome <> 'not-sent' AND slot LIKE 'hardwareOath:%')",
     );
     insert.build().execute(db).await?;
     Ok(())
