@@ -340,6 +340,12 @@ pub(crate) struct Report {
     /// The last run of this batch
     #[arg(long, value_name = "NAME")]
     pub(crate) batch: Option<String>,
+    /// Check instead that nobody has touched the journal of changes
+    #[arg(long)]
+    pub(crate) verify_journal: bool,
+    /// A digest that an earlier check printed: must be in the journal still
+    #[arg(long, value_name = "DIGEST", requires = "verify_journal")]
+    pub(crate) head: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -75,7 +75,14 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
         (Format::Csv, "report.csv", moved.run.id.0),
         (Format::Html, "rollback.html", rolled_back.run.id.0),
     ] {
-        let verb = Report { format, out: Some(file(name)), run: Some(run), batch: None };
+        let verb = Report {
+            format,
+            out: Some(file(name)),
+            run: Some(run),
+            batch: None,
+            verify_journal: false,
+            head: None,
+        };
         super::report::write(&verb, format, &config).await?;
     }
     shutdown.request();

@@ -10,6 +10,9 @@ use ledger::Run;
 use std::io::{BufWriter, Write};
 
 pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    if verb.verify_journal {
+        return super::journal::verify(verb, config, json).await;
+    }
     let format = if json { Format::Json } else { verb.format };
     let run = write(verb, format, config).await?;
     if let Some(path) = &verb.out {

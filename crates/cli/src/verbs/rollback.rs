@@ -97,6 +97,18 @@ pub(crate) async fn must_not_be_on_its_way_back(engine: &Engine, batch: &str) ->
     )))
 }
 
+/// Nobody is written again whom an unfinished migration may still write to.
+pub(crate) async fn must_hold_nobody_forward(engine: &Engine, batch: &str) -> anyhow::Result<()> {
+    let sharing = sharing(engine, batch).await?;
+    let Some(run) = sharing.iter().find(|run| run.spec.kind == RunKind::Migrate) else { return Ok(()) };
+    let other = &run.spec.batch;
+    bail!(Usage(format!(
+        "users of {batch} are still being migrated (run {} of batch {other}); let it end, or end it with `mfa-migrate batch abort {other}`, \
+         and then repair",
+        run.id
+    )))
+}
+
 /// The unfinished runs that write to users of a batch, its own among them.
 async fn sharing(engine: &Engine, batch: &str) -> anyhow::Result<Vec<Run>> {
     let overlaps = engine.ledger.overlaps(batch).await?;

@@ -1,13 +1,13 @@
 //! `verify`: reads back what was written, after the delay Graph needs, and compares. It writes nothing, unless --repair
 //! asks for what is missing to be written again.
 
+use super::repair::{Repaired, repair};
 use crate::args::Verify;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::notices::Notices;
 use crate::work::Finished;
-use crate::{Exit, Usage, lines};
-use anyhow::bail;
+use crate::{Exit, lines};
 use contract::{EntryState, RunKind, SnapshotManifest};
 use telemetry::{Shutdown, shutdown_on_signal};
 
@@ -17,27 +17,22 @@ pub(crate) async fn run(verb: &Verify, config: &Config, json: bool) -> anyhow::R
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("verify");
     let engine = Engine::open(config).await?;
-    if verb.repair && engine.ledger.latest_run(&[RunKind::Rollback]).await?.is_some() {
-        // A repair migrates the batch once more, and would move forward again who was taken back.
-        bail!(Usage(
-            "something was rolled back in this ledger, and a repair would move those users forward again: \
-             `mfa-migrate verify` lists what is missing, and a batch of those users can be migrated"
-                .to_owned()
-        ));
-    }
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(verb.batch.as_deref()).await?;
     super::rollback::must_not_be_on_its_way_back(&engine, &batch).await?;
+    if verb.repair {
+        super::rollback::must_hold_nobody_forward(&engine, &batch).await?;
+    }
     let spec = engine.spec(RunKind::Verify, &batch, &manifest.id, None, true)?;
     let verified = engine.work(&spec, None, &notices, &shutdown).await?;
     let mut repaired = None;
     if verb.repair && verified.done && of(&verified, EntryState::Missing) > 0 {
-        repaired = Some(repair(&engine, &verified, &manifest, &notices, &shutdown).await?);
+        repaired = Some(repair(&engine, &verified, &notices, &shutdown).await?);
     }
     if json {
         let mut object = super::migrate::end_object(&verified, &manifest);
         if let Some(repaired) = &repaired {
-            object["repair"] = super::migrate::end_object(repaired, &manifest);
+            object["repair"] = as_json(repaired, &manifest);
         }
         println!("{object}");
     } else {
@@ -50,33 +45,16 @@ fn of(finished: &Finished, state: EntryState) -> u64 {
     finished.counts.get(&state).copied().unwrap_or(0)
 }
 
-/// Forgets that the missing were applied, and migrates the batch once more: everybody else is unchanged by rule U5 and is
-/// not even looked at.
-async fn repair(
-    engine: &Engine,
-    verified: &Finished,
-    manifest: &SnapshotManifest,
-    notices: &Notices,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Finished> {
-    let mut missing = Vec::new();
-    let mut after = i64::MIN;
-    loop {
-        let page = engine.ledger.results(verified.run.id, after, lines::PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.ordinal;
-        missing.extend(page.iter().filter(|row| row.state == EntryState::Missing).map(|row| row.ordinal));
-    }
-    engine.ledger.forget_applied(verified.run.id, &missing).await?;
-    let batch = &verified.run.spec.batch;
-    let why = format!("{} users are missing something, found by run {}", missing.len(), verified.run.id);
-    engine.note_event(batch, Some(verified.run.id), "repair", &why).await?;
-    notices.step("writing again what is missing");
-    let spec = engine.spec(RunKind::Migrate, batch, &manifest.id, None, false)?;
-    engine.work(&spec, None, notices, shutdown).await
+/// The runs of a repair, and whom it could not even try.
+fn as_json(repaired: &Repaired, manifest: &SnapshotManifest) -> serde_json::Value {
+    serde_json::json!({
+        "runs": repaired.runs.iter().map(|run| super::migrate::end_object(run, manifest)).collect::<Vec<_>>(),
+        "withoutRecord": repaired.without_record,
+        "boundToPlan": repaired.bound.values().sum::<u64>(),
+    })
 }
 
-fn summarise(verified: &Finished, repaired: Option<&Finished>) {
+fn summarise(verified: &Finished, repaired: Option<&Repaired>) {
     let run = &verified.run;
     let batch = &run.spec.batch;
     println!(
@@ -103,7 +81,7 @@ fn summarise(verified: &Finished, repaired: Option<&Finished>) {
         run.totals.requests, run.totals.throttled, run.totals.seconds
     );
     match repaired {
-        Some(repaired) => println!("repaired (run {}): {}", repaired.run.id, lines::counts(&repaired.counts)),
+        Some(repaired) => tell_repaired(repaired),
         None if of(verified, EntryState::Missing) > 0 => {
             println!("next: mfa-migrate verify --repair   writes what is missing again");
         }
@@ -111,17 +89,37 @@ fn summarise(verified: &Finished, repaired: Option<&Finished>) {
     }
 }
 
+fn tell_repaired(repaired: &Repaired) {
+    for finished in &repaired.runs {
+        println!(
+            "repaired by run {} (batch {}): {}",
+            finished.run.id,
+            finished.run.spec.batch,
+            lines::counts(&finished.counts)
+        );
+    }
+    if repaired.without_record > 0 {
+        println!("  {:>9}  left the datafile: there is no record to write from", repaired.without_record);
+    }
+    for (run, n) in &repaired.bound {
+        println!(
+            "  {n:>9}  were moved by a reviewed plan (run {run}): `mfa-migrate migrate --plan FILE` with that plan writes them again"
+        );
+    }
+}
+
 /// 3 when something is missing or was changed since.
-fn exit_of(verified: &Finished, repaired: Option<&Finished>) -> Exit {
+fn exit_of(verified: &Finished, repaired: Option<&Repaired>) -> Exit {
     // What a repair could not bring back, or could not even reach, is still missing.
     let missing = match repaired {
         None => of(verified, EntryState::Missing) > 0,
         Some(repaired) => {
-            matches!(super::migrate::exit_of(repaired), Exit::Remainder)
-                || of(repaired, EntryState::Applied) < of(verified, EntryState::Missing)
+            repaired.left() > 0
+                || repaired.runs.iter().any(|run| super::migrate::exit_of(run) == Exit::Remainder)
+                || repaired.of(EntryState::Applied) < of(verified, EntryState::Missing)
         }
     };
-    if !verified.done || repaired.is_some_and(|repaired| !repaired.done) {
+    if !verified.done || repaired.is_some_and(|repaired| repaired.runs.iter().any(|run| !run.done)) {
         Exit::Stopped
     } else if missing || of(verified, EntryState::ChangedSince) > 0 || of(verified, EntryState::Parked) > 0 {
         Exit::Remainder

@@ -7,7 +7,9 @@ use crate::engine::{self, ALL, Engine};
 use crate::notices::Notices;
 use crate::{Exit, Usage, lines};
 use anyhow::{Context, bail};
-use contract::{BatchSettings, Cohort, EntraId, RunId, RunKind, Selector, SnapshotManifest};
+use contract::{
+    BatchSettings, Cohort, EntraId, RunId, RunKind, Selector, SnapshotId, SnapshotManifest, UserKey,
+};
 use coordinator::{Selected, Sources};
 use extractor::CohortRow;
 use ledger::{Member, NewBatch};
@@ -129,23 +131,44 @@ pub(crate) async fn of_list(
     if engine.ledger.batch(&name).await?.is_some_and(|batch| batch.frozen) {
         return Ok(name);
     }
-    let only = Cohort { users: vec![path.display().to_string()], ..Cohort::default() };
+    let users: Vec<UserKey> = listed.iter().map(|user| engine.coordinator.user_key(user)).collect();
+    made_of(
+        engine,
+        &name,
+        &manifest.id,
+        &users,
+        &format!("{} users listed in {}", users.len(), path.display()),
+    )
+    .await?;
+    Ok(name)
+}
+
+/// A batch of just these users, for runs that are about them alone; one of that name that is fixed is left as it is.
+pub(crate) async fn made_of(
+    engine: &Engine,
+    name: &str,
+    snapshot: &SnapshotId,
+    users: &[UserKey],
+    why: &str,
+) -> anyhow::Result<()> {
+    if engine.ledger.batch(name).await?.is_some_and(|batch| batch.frozen) {
+        return Ok(());
+    }
+    let only = Cohort { users: vec![why.to_owned()], ..Cohort::default() };
     let batch = NewBatch {
-        name: name.clone(),
-        snapshot: manifest.id.clone(),
+        name: name.to_owned(),
+        snapshot: snapshot.clone(),
         selector: serde_json::to_string(&Selector { only, ..Selector::default() })?,
         settings: serde_json::to_string(&BatchSettings::default())?,
         by: super::who(),
     };
     engine.ledger.create_batch(&batch).await?;
-    let members: Vec<Member> =
-        listed.iter().map(|user| Member { user: engine.coordinator.user_key(user), matched: true }).collect();
+    let members: Vec<Member> = users.iter().map(|user| Member { user: *user, matched: true }).collect();
     for page in members.chunks(PAGE) {
-        engine.ledger.add_members(&name, page).await?;
+        engine.ledger.add_members(name, page).await?;
     }
-    engine.ledger.freeze_batch(&name).await?;
-    engine.note_event(&name, None, "created", &format!("{} listed users", members.len())).await?;
-    Ok(name)
+    engine.ledger.freeze_batch(name).await?;
+    engine.note_event(name, None, "created", why).await
 }
 
 /// Makes a batch of a region, for the demo.

@@ -5,7 +5,7 @@ mod create;
 mod settings;
 mod show;
 
-pub(crate) use create::{make_of_region, of_list};
+pub(crate) use create::{made_of, make_of_region, of_list};
 
 use crate::args::BatchVerb;
 use crate::config::Config;
