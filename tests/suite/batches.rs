@@ -359,6 +359,62 @@ fn a_verification_finds_what_is_missing_and_repairs_that_alone() {
     );
 }
 
+#[test]
+fn a_repair_writes_as_it_was_written_and_moves_nobody_who_was_taken_back() {
+    let company = Company::of(120, &[]);
+    let before = company.users();
+    company.migrate_all();
+    let moved = company.users();
+    let has = |user: &Value, kind: &str| {
+        let phones = user["authentication"]["phoneMethods"].as_array().into_iter().flatten();
+        phones.filter(|phone| phone["phoneType"] == kind).count()
+    };
+    let changed = |id: &str| methods(&moved[id]) != methods(&before[id]);
+    let default = |user: &Value| {
+        user["authentication"]["signInPreferences"]["userPreferredMethodForSecondaryAuthentication"].clone()
+    };
+    let lost: Vec<&String> = moved
+        .iter()
+        .filter(|(id, user)| {
+            has(user, "office") == 1 && has(&before[*id], "office") == 0 && default(user) != "voiceOffice"
+        })
+        .map(|(id, _)| id)
+        .collect();
+    let back: Vec<&str> = moved
+        .iter()
+        .filter(|(id, _)| changed(id) && !lost.contains(id))
+        .map(|(_, user)| user["userPrincipalName"].as_str().unwrap())
+        .take(3)
+        .collect();
+    let list = company.site.path("back.txt");
+    std::fs::write(&list, back.join("\n")).unwrap();
+    company.site.run(&["rollback", "--users", list.to_str().unwrap(), "--json"]).expect(&[0]);
+    for id in &lost {
+        let path =
+            format!("/v1.0/users/{id}/authentication/phoneMethods/e37fc753-ff3b-4958-9484-eaa9425c82bc");
+        assert!((200..300).contains(&company.tenant.call("DELETE", &path, &Value::Null)));
+    }
+    // By now the configuration would move no phone at all.
+    company.site.configure("[policy]\nmethods = [\"oathToken\"]\n");
+    let lines = company.tenant.journal().len();
+    let repaired = company.site.run(&["verify", "--repair", "--json"]).expect(&[0, 3]).json();
+    assert_eq!(repaired["entries"]["missing"], lost.len(), "{repaired}");
+    assert_eq!(repaired["repair"]["runs"][0]["entries"]["applied"], lost.len(), "{repaired}");
+    let written = company.tenant.journal().split_off(lines);
+    assert!(written.iter().all(|line| line["method"] == "office"), "{written:#?}");
+    assert_eq!(written.len(), lost.len());
+    let after = company.users();
+    for (id, user) in &moved {
+        let is_back = back.contains(&user["userPrincipalName"].as_str().unwrap());
+        assert_eq!(methods(&after[id]), methods(if is_back { &before[id] } else { user }), "{id}");
+    }
+    // Once more there is nothing to repair.
+    let lines = company.tenant.journal().len();
+    let again = company.site.run(&["verify", "--repair", "--json"]).expect(&[0, 3]).json();
+    assert_eq!((&again["entries"]["missing"], &again["repair"]), (&json!(0), &Value::Null));
+    assert_eq!(company.tenant.journal().len(), lines);
+}
+
 impl Company {
     fn migrate_all(&self) -> Value {
         self.site.run(&["migrate", "--datafile", &self.data, "--json"]).expect(&[0, 3]).json()

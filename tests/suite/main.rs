@@ -17,6 +17,7 @@ mod fleet_orders;
 mod fleet_silence;
 mod golden;
 mod input;
+mod journal;
 mod journey;
 mod kills;
 mod leaks;

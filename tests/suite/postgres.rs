@@ -62,7 +62,7 @@ async fn looking_changes_nothing() {
     writing.keep_rates(&[("methods".into(), 1.0)]).await.unwrap();
     assert_eq!(looking.learned_rates().await.unwrap().len(), 1);
     assert!(matches!(looking.keep_rates(&[]).await, Err(Error::ReadOnly { .. })));
-    postgres().psql(&name, "update mfa_migrate._sqlx_migrations set version = 9999 where version > 1");
+    postgres().psql(&name, "update mfa_migrate._sqlx_migrations set version = 9999 where version > 2");
     assert!(matches!(PgLedger::open_read_only(&url).await, Err(Error::Newer { found: 9999, .. })));
     assert!(matches!(PgLedger::open(&url).await, Err(Error::Newer { .. })));
 }
@@ -75,7 +75,9 @@ async fn an_older_shape_is_brought_up_to_date_by_writing() {
     let run = world.run(RunKind::Migrate, "all").await;
     postgres().psql(
         &name,
-        "set search_path = mfa_migrate; drop index run_unfinished; drop table event, batch_member, batch; drop function event_is_append_only; \
+        "set search_path = mfa_migrate; drop view standing; drop table journal, journal_head; \
+         drop function journal_append, journal_is_append_only; alter table intent drop column maybe_before; \
+         drop index run_unfinished; drop table event, batch_member, batch; drop function event_is_append_only; \
          alter table run drop column step, drop column steps, drop column step_ends, drop column waits_for; \
          delete from _sqlx_migrations where version > 1",
     );
@@ -102,7 +104,14 @@ async fn what_was_done_and_decided_stays_as_it_was_told() {
         why: "a call".into(),
     };
     ledger.record_event(&event).await.unwrap();
-    for change in ["update event set why = 'another'", "delete from event", "truncate event"] {
+    for change in [
+        "update event set why = 'another'",
+        "delete from event",
+        "truncate event",
+        "update journal set content = ''",
+        "delete from journal",
+        "truncate journal",
+    ] {
         // The block says whether the server refused it.
         let refused = format!(
             "set search_path = mfa_migrate; create temp table told (refused boolean); \

@@ -194,7 +194,12 @@ async fn what_was_done_and_decided_stays_as_it_was_told() {
     };
     ledger.record_event(&event).await.unwrap();
     let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    for change in ["UPDATE event SET why = 'another'", "DELETE FROM event"] {
+    for change in [
+        "UPDATE event SET why = 'another'",
+        "DELETE FROM event",
+        "UPDATE journal SET content = ''",
+        "DELETE FROM journal",
+    ] {
         assert!(sqlx::query(change).execute(&mut connection).await.is_err(), "{change}");
     }
     connection.close().await.unwrap();

@@ -106,6 +106,25 @@ fn a_default_that_somebody_chose_stays_while_it_can() {
 }
 
 #[test]
+fn a_default_that_somebody_unset_is_a_conflict_while_what_was_before_could_be_had() {
+    let mut case = Case::empty();
+    case.has(Target::Mobile, OURS);
+    case.observed.methods.software_oath = 1;
+    let written = [number(Target::Mobile, None, OURS), number(Target::Default, Some("oath"), "voiceMobile")];
+    let way = revert(&written, &case.observed);
+    assert_eq!(
+        (shown(&way), way.conflicts.as_slice()),
+        (vec!["DeletePhone(mobile)".into()], &["default".to_owned()][..])
+    );
+    // Where nothing could carry it, it went with what did: our own steps look like that half-way.
+    case.observed.methods.software_oath = 0;
+    assert!(revert(&written, &case.observed).conflicts.is_empty());
+    let unset_before = [number(Target::Mobile, None, OURS), number(Target::Default, None, "voiceMobile")];
+    case.observed.methods.software_oath = 1;
+    assert!(revert(&unset_before, &case.observed).conflicts.is_empty());
+}
+
+#[test]
 fn what_carries_the_default_goes_last_where_everything_goes() {
     let mut case = Case::empty();
     case.has(Target::Mobile, OURS);
