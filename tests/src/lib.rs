@@ -7,8 +7,11 @@
 
 mod checker;
 pub mod collector;
+mod company;
 mod fleet;
 mod fleet_sweep;
+pub mod journal;
+mod past;
 mod product;
 mod proxy;
 mod recorder;
@@ -17,8 +20,10 @@ mod sweep;
 mod tenant;
 
 pub use checker::{Expected, Verdict};
+pub use company::{Company, entries_of};
 pub use fleet::{Fleet, Service};
 pub use fleet_sweep::sweep_fleet;
+pub use past::Past;
 pub use product::{Outcome, Running, Site, binary, use_binary};
 pub use proxy::Proxy;
 pub use recorder::{Exchange, Recorder};

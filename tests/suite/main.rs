@@ -15,6 +15,7 @@ mod fleet_faults;
 mod fleet_keys;
 mod fleet_orders;
 mod fleet_silence;
+mod fleet_verbs;
 mod golden;
 mod input;
 mod journal;
