@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long something may take that is about to happen.
 const SOON: Duration = Duration::from_secs(90);
 /// Users of the batch, a quarter of them of each of four kinds.
-const USERS: u32 = 80;
+const USERS: u32 = 160;
 /// Slow enough that a group of users takes a second, and its first write is seen long before its last.
 const SLOW: [&str; 2] = ["--latency-ms", "200"];
 /// Graph's own id of everybody's alternate mobile.
@@ -158,6 +158,8 @@ fn a_verification_and_its_repair_go_on_after_their_coordinators_death() {
         assert!((200..300).contains(&batch.tenant.call("DELETE", &path, &Value::Null)));
     }
     let forth = batch.journalled();
+    // Two bundles, the second of which waits for its quota when the first is written.
+    batch.fleet.set("b", "max-rate=16");
     let repair = ["verify", "--repair", "--batch", "b", "--json"];
     let end = batch.interrupted(&repair, || batch.journalled() > forth).json();
     assert_eq!(end["entries"]["missing"], robbed.len(), "{end}");
