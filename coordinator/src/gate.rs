@@ -14,6 +14,7 @@ pub(crate) const BY: &str = "coordinator";
 /// Words of events.
 const JUDGED: &str = "judged";
 const STEP: &str = "step";
+pub(crate) const HALTED: &str = "halted";
 /// So many of a batch's last events are looked at.
 const EVENTS: u32 = 50;
 

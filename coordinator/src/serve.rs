@@ -3,6 +3,7 @@
 //! One run's trouble is its own: what waiting mends is tried again, what a person must see halts that run, and the
 //! others go on. Nothing here is kept in memory that a successor would need.
 
+use crate::gate::{BY, HALTED};
 use crate::{Channel, Coordinator, Error, Released};
 use broker::Queue;
 use contract::{Disposition, Policy, RunId, RunKind};
@@ -174,23 +175,32 @@ impl Coordinator {
                 }
                 Disposition::Stop | Disposition::Park { .. } => {
                     tracing::error!(run = %run.id, error = %causes(&error), "the run is halted");
-                    return self.halt(run.id, &causes(&error)).await;
+                    return self.halt(&run, &causes(&error)).await;
                 }
             }
         }
         Ok(())
     }
 
-    /// Halts a run; a ledger that is away is waited for, so that the reason is not lost.
-    async fn halt(&self, id: RunId, reason: &str) -> Result<(), Error> {
+    /// Halts a run and files that it was; a ledger that is away is waited for, so that the reason is not lost.
+    async fn halt(&self, run: &Run, reason: &str) -> Result<(), Error> {
         let mut attempt = 1;
+        let mut is_noted = false;
         loop {
-            match self.ledger.halt_run(id, reason).await {
-                Err(error) if error.disposition() == Disposition::Retry => {
+            let halted = async {
+                // The word first: whoever sees the halt asks why.
+                if !is_noted {
+                    self.note(run, BY, HALTED, reason).await?;
+                    is_noted = true;
+                }
+                Ok(self.ledger.halt_run(run.id, reason).await?)
+            };
+            match halted.await {
+                Err(error) if Error::disposition(&error) == Disposition::Retry => {
                     tokio::time::sleep(AWAY.delay(attempt, 1.0)).await;
                     attempt += 1;
                 }
-                other => return Ok(other?),
+                other => return other,
             }
         }
     }

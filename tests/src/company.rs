@@ -2,8 +2,8 @@
 //!
 //! It drives the operator's verbs and reads the tenant; what a test asserts is the test's.
 
-use crate::{Fleet, Past, Site, Tenant};
-use serde_json::Value;
+use crate::{Fleet, Past, Site, Tenant, journal};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A datafile of made-up users in regions of about a fifth each, and their tenant.
@@ -44,6 +44,26 @@ impl Company {
     #[track_caller]
     pub fn make(&self, fleet: &Fleet, name: &str, region: &str, flags: &[&str]) -> Value {
         fleet.end_of(fleet.site.start(&self.create(name, region, flags))).json()
+    }
+
+    /// What the tenant's clock says now. The journal itself tells, by a write of somebody else to somebody of no region.
+    pub fn clock_ms(&self) -> i64 {
+        let write = json!({ "isSystemPreferredAuthenticationMethodEnabled": false });
+        let path = format!("/beta/users/{}/authentication/signInPreferences", self.outsider());
+        let status = self.tenant.call("PATCH", &path, &write);
+        assert!((200..300).contains(&status), "the tenant answered {status}");
+        let lines = self.tenant.journal();
+        let mark =
+            lines.iter().rfind(|line| line["user"] == self.outsider() && line["method"] == "systemPreferred");
+        journal::at_ms(mark.expect("its line"))
+    }
+
+    /// Somebody whom no batch of a region takes: whoever lives nowhere, or else in the smallest region.
+    fn outsider(&self) -> &str {
+        let size =
+            |user: &Value| self.before.of_region(user["usageLocation"].as_str().unwrap_or_default()).len();
+        let loneliest = self.before.users().iter().min_by_key(|(_, user)| size(user));
+        loneliest.map_or("", |(id, _)| id.as_str())
     }
 
     /// Lines of the journal from one on, that are about users of a region.

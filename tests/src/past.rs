@@ -5,7 +5,7 @@
 
 use crate::Tenant;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of a tenant at some time.
 pub struct Past {
@@ -34,7 +34,7 @@ impl Past {
         &self.tokens
     }
 
-    /// Everything that is not as it was.
+    /// Everything that is not as it was; each begins with the object id of the user whom it is about.
     pub fn differences(&self, tenant: &Tenant) -> Vec<String> {
         let now = Self::of(tenant);
         let mut found = Vec::new();
@@ -48,8 +48,14 @@ impl Past {
                 found.push(format!("{id} had the default {was}, has {is}"));
             }
         }
-        if self.tokens != now.tokens {
-            found.push(format!("tokens were {:?}, are {:?}", self.tokens, now.tokens));
+        let serials: BTreeSet<&String> = self.tokens.keys().chain(now.tokens.keys()).collect();
+        for serial in serials {
+            let (was, is) = (self.tokens.get(serial), now.tokens.get(serial));
+            if was != is {
+                let holder = |token: Option<&Value>| token?["assignedTo"]["id"].as_str().map(str::to_owned);
+                let whose = holder(is).or_else(|| holder(was)).unwrap_or_else(|| "nobody".to_owned());
+                found.push(format!("{whose} has the token {serial}, which was {was:?} and is {is:?}"));
+            }
         }
         found
     }

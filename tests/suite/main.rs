@@ -10,6 +10,7 @@ mod cases;
 mod faults;
 mod fleet;
 mod fleet_batches;
+mod fleet_controls;
 mod fleet_deaths;
 mod fleet_faults;
 mod fleet_keys;

@@ -5,12 +5,15 @@ use crate::refusals::Call;
 use crate::{Error, Worker};
 use broker::Delivery;
 use contract::{Disposition, Order, RunId};
+use ledger::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use telemetry::{Instrument, Processing, Shutdown, causes};
 
 /// The queue's word in the list of messages set aside.
 const QUEUE: &str = "work";
+/// The word for it in the record of a batch.
+const HALTED: &str = "halted";
 
 impl Worker {
     /// Handles what was received together: each run's orders as one group. A delivery that is not acked comes again.
@@ -83,9 +86,25 @@ impl Worker {
 
     /// What stops one run stops it for every worker, until a person has seen to it.
     async fn halt(&self, run: RunId, error: &Error) -> Result<(), Error> {
-        tracing::error!(%run, error = %causes(error), "the run is halted");
+        let why = causes(error);
+        tracing::error!(%run, error = %why, "the run is halted");
         self.shifts.forget(run);
-        self.ledger.halt_run(run, &causes(error)).await?;
+        let Some(found) = self.ledger.run(run).await? else { return Ok(()) };
+        if found.halted.is_some() {
+            // Whoever halted it first has said why, an operator perhaps; it will fail again when it goes on.
+            return Ok(());
+        }
+        // The word first: whoever sees the halt asks why.
+        let event = Event {
+            at_ms: 0,
+            by: self.owner.clone(),
+            batch: found.spec.batch,
+            run: Some(run),
+            what: HALTED.to_owned(),
+            why: why.clone(),
+        };
+        self.ledger.record_event(&event).await?;
+        self.ledger.halt_run(run, &why).await?;
         Ok(())
     }
 

@@ -86,7 +86,7 @@ pub struct Control {
     pub run: RunId,
     /// Nothing new may be written.
     pub halted: bool,
-    /// Writes a second that its batch may have; absent: no limit.
+    /// Writes a second that its batch may have; absent: no limit, as for every run that only reads.
     pub max_rate: Option<u32>,
 }
 

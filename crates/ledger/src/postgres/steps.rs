@@ -129,7 +129,8 @@ pub(super) async fn tell_waits(db: &mut PgConnection, run: RunId, reason: Option
 
 pub(super) async fn controls(db: &mut PgConnection) -> Result<Vec<Control>, Fault> {
     let rows = sqlx::query(
-        "SELECT run.no, run.halted IS NOT NULL AS is_halted, b.settings
+        "SELECT run.no, run.halted IS NOT NULL AS is_halted,
+                CASE WHEN run.kind IN ('migrate', 'rollback') THEN b.settings END AS settings
            FROM run LEFT JOIN batch b ON b.name = run.batch
           WHERE run.state IN ('preparing', 'open') ORDER BY run.no",
     )

@@ -133,7 +133,8 @@ pub(super) async fn tell_waits(
 
 pub(super) async fn controls(db: &mut SqliteConnection) -> Result<Vec<Control>, Fault> {
     let rows = sqlx::query(
-        "SELECT run.no, run.halted IS NOT NULL AS is_halted, b.settings
+        "SELECT run.no, run.halted IS NOT NULL AS is_halted,
+                CASE WHEN run.kind IN ('migrate', 'rollback') THEN b.settings END AS settings
            FROM run LEFT JOIN batch b ON b.name = run.batch
           WHERE run.state IN ('preparing', 'open') ORDER BY run.no",
     )
