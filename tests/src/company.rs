@@ -88,9 +88,11 @@ impl Fleet {
         states.iter().map(|state| entries[state].as_u64().unwrap_or(0)).sum()
     }
 
-    /// Users of a batch's last run that are not settled.
-    pub fn unsettled(&self, batch: &str) -> u64 {
-        self.counted(batch, &["waiting", "claimed"])
+    /// How many users of the last runs of all batches are in one of these states.
+    pub fn counted_in_all(&self, states: &[&str]) -> u64 {
+        let batches = self.site.run(&["batch", "list", "--json"]).expect(&[0]).json();
+        let runs = batches.as_array().expect("batches").iter().map(|batch| &batch["last"]["entries"]);
+        runs.flat_map(|entries| states.iter().map(|state| entries[state].as_u64().unwrap_or(0))).sum()
     }
 
     /// Changes a setting of a batch.

@@ -217,6 +217,11 @@ impl Running {
         signal("TERM", self.child.id());
     }
 
+    /// Sends a signal by name: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()

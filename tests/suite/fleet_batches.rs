@@ -68,3 +68,21 @@ fn operators_who_make_batches_at_once_get_whole_ones_or_are_told_to_ask_again() 
         assert_eq!(shown["overlaps"], serde_json::json!([]), "{shown}");
     }
 }
+
+#[test]
+fn no_batch_is_made_of_a_survey_that_another_operator_has_cleared_away() {
+    let company = Company::of(200, &[]);
+    let fleet = Fleet::new(&company.tenant);
+    let first = fleet.site.start(&company.create("de", "DE", &[]));
+    // Its survey is done, and it has not read it yet.
+    fleet.serve_until("coordinator", &[], ("run.done", 1)).end();
+    first.signal("STOP");
+    let _coordinator = fleet.coordinator();
+    company.make(&fleet, "nl", "NL", &[]);
+    first.signal("CONT");
+    let cleared = first.wait().expect(&[1, 4]);
+    assert!(cleared.err.contains("the same command makes it"), "{}", cleared.err);
+    fleet.site.run(&["migrate", "--batch", "de"]).expect(&[2]);
+    let made = company.make(&fleet, "de", "DE", &[]);
+    assert_eq!(made["users"], company.before.of_region("DE").len());
+}

@@ -65,7 +65,7 @@ fn after_a_pause_nothing_is_written_until_somebody_lets_it_go_on() {
     assert!(paused.err.contains("service desk is full"), "{}", paused.err);
     // Time for two hundred writes.
     let_pass(&company, 10_000);
-    assert!(fleet.unsettled("de") > 0, "it was stopped in the middle: {}", last(&fleet));
+    assert!(fleet.counted("de", &["waiting"]) > 0, "it was stopped in the middle: {}", last(&fleet));
     assert_eq!(fleet.counted("de", &["claimed"]), 0, "what was in hand went back");
     let resumed_ms = company.clock_ms();
     fleet.site.run(&["batch", "resume", "de", "--why", "desk is free"]).expect(&[0]);

@@ -11,9 +11,9 @@ use std::time::Duration;
 /// How long something may take that is about to happen.
 const SOON: Duration = Duration::from_secs(90);
 /// Users of the batch, a quarter of them of each of four kinds.
-const USERS: u32 = 160;
-/// Slow enough that a group of users takes a second, and its first write is seen long before its last.
-const SLOW: [&str; 2] = ["--latency-ms", "200"];
+const USERS: u32 = 80;
+/// Slow enough that a group of users takes a second or more, and what is under way is seen before it is over.
+const SLOW: [&str; 2] = ["--latency-ms", "400"];
 /// Graph's own id of everybody's alternate mobile.
 const ALTERNATE: &str = "b6332ec1-7057-4abe-9331-3d72feddfe41";
 
@@ -57,7 +57,7 @@ impl Batch {
         assert!(until(SOON, is_under_way), "nothing began\n{}", self.fleet.said());
         self.workers.iter().for_each(|worker| worker.signal("STOP"));
         assert!(first.kill(), "it was alive until then");
-        let left = self.fleet.unsettled("b");
+        let left = self.fleet.counted_in_all(&["waiting", "claimed"]);
         assert!(left > 0, "it had ended already: {}", self.fleet.shown("b"));
         let _second = self.fleet.coordinator();
         self.workers.iter().for_each(|worker| worker.signal("CONT"));
@@ -158,10 +158,12 @@ fn a_verification_and_its_repair_go_on_after_their_coordinators_death() {
         assert!((200..300).contains(&batch.tenant.call("DELETE", &path, &Value::Null)));
     }
     let forth = batch.journalled();
-    // Two bundles, the second of which waits for its quota when the first is written.
-    batch.fleet.set("b", "max-rate=16");
     let repair = ["verify", "--repair", "--batch", "b", "--json"];
-    let end = batch.interrupted(&repair, || batch.journalled() > forth).json();
+    let is_repairing = || {
+        batch.fleet.shown("b")["events"][0]["what"] == "repair"
+            && batch.fleet.counted_in_all(&["claimed"]) > 0
+    };
+    let end = batch.interrupted(&repair, is_repairing).json();
     assert_eq!(end["entries"]["missing"], robbed.len(), "{end}");
     assert_eq!(moved.differences(&batch.tenant), [""; 0], "what was missing is there again");
     let written = batch.tenant.journal().split_off(forth);

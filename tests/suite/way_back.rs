@@ -240,3 +240,38 @@ fn forward_and_back_through_faults() {
         way.findings(forth)
     });
 }
+
+/// A default that we set and that Graph lets nobody move: the only other method is a token that was never activated, of
+/// which Graph says that it is no default.
+#[test]
+fn a_default_that_graph_refuses_to_move_ends_the_way_back_with_a_result() {
+    let user = json!({
+        "id": "00000000-0000-4000-8000-000000000001", "userPrincipalName": "ada@contoso.example", "userType": "Member",
+        "accountEnabled": true,
+        "authentication": {
+            "phoneMethods": [], "hardwareOathMethods": [{ "id": "00000000-0000-4000-9000-000000000001", "serialNumber": "77" }],
+            "signInPreferences": { "isSystemPreferredAuthenticationMethodEnabled": false,
+                "userPreferredMethodForSecondaryAuthentication": null } },
+    });
+    let token = json!({
+        "id": "00000000-0000-4000-9000-000000000001", "serialNumber": "77", "manufacturer": "Contoso", "model": "T",
+        "secretKey": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "timeIntervalInSeconds": 30, "status": "assigned",
+        "assignedTo": { "id": "00000000-0000-4000-8000-000000000001" },
+    });
+    let tenant = Tenant::with(&json!({ "users": [user], "hardwareOathDevices": [token] }), &[]);
+    let site = Site::new(&tenant);
+    site.configure(QUICK);
+    let record = json!({ "username": "ada@contoso.example", "email": "ada@contoso.example", "userGroup": "EMEA", "devices": [],
+        "settings": { "enabled": true, "countryCode": "1", "phone": "2065550100", "mode": "smsText", "pinMode": "standard",
+            "smsDirection": "oneWay", "smsMode": "otp" } });
+    let data = site.path("users.ndjson");
+    std::fs::write(&data, format!("{record}\n")).unwrap();
+    site.run(&["migrate", "--datafile", data.to_str().unwrap()]).expect(&[0, 3]);
+    assert_eq!(default_of(&users_of(&tenant.state())["00000000-0000-4000-8000-000000000001"]), "sms");
+    let back = site.start(&["rollback", "--all", "--json"]);
+    let ended = back.wait_within(std::time::Duration::from_secs(60)).expect("it ends").expect(&[3]);
+    assert_eq!(ended.json()["entries"]["parked"], 1, "{}", ended.out);
+    let run = ended.json()["run"].to_string();
+    let report = site.run(&["report", "--run", &run, "--format", "json"]).expect(&[0, 3]);
+    assert!(report.out.contains("graph-refused"), "{}", report.out);
+}

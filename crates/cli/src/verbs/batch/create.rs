@@ -92,8 +92,8 @@ async fn make(
         return Ok(None);
     }
     let selected = select(engine, making, survey.run.id).await?;
-    let surveyed: u64 = survey.counts.values().sum();
-    if selected.seen != surveyed {
+    // A survey has an entry of every record. Counting its entries would not do: another survey clears them away.
+    if selected.seen != manifest.accepted {
         bail!(
             "another survey has begun while the users of batch \"{}\" were being selected; nothing was fixed, and the same \
              command makes it",
