@@ -182,3 +182,22 @@ fn a_way_back_goes_on_after_its_coordinators_death() {
     assert_eq!(batch.before.differences(&batch.tenant), [""; 0], "everybody is what they were");
     assert_eq!(journal::repeated(&batch.tenant.journal().split_off(forth)), [""; 0]);
 }
+
+#[test]
+fn a_verification_and_a_way_back_begin_over_deaths_before_any_order_is_out() {
+    let batch = Batch::made();
+    batch.migrate();
+    let forth = batch.journalled();
+    for (verb, settled) in [("verify", "confirmed"), ("rollback", "reverted")] {
+        let following = batch.fleet.site.start(&[verb, "--batch", "b", "--json"]);
+        for point in ["touched.before", "touched.after"] {
+            let dying = batch.fleet.serve_until("coordinator", &[], (point, 1));
+            assert_eq!(dying.end().signal(), Some(6), "{verb} did not meet {point}");
+        }
+        let _coordinator = batch.fleet.coordinator();
+        let end = batch.fleet.end_of(following).json();
+        assert_eq!((entries_of(&end), &end["entries"][settled]), (USERS.into(), &USERS.into()), "{end}");
+    }
+    assert_eq!(batch.before.differences(&batch.tenant), [""; 0], "everybody is what they were");
+    assert_eq!(journal::repeated(&batch.tenant.journal().split_off(forth)), [""; 0]);
+}

@@ -3,9 +3,8 @@
 //! The tenant alone is judged, by its state and its journal, never by what the product says of it. A default that was
 //! unset and that Graph cannot unset may stand afterwards; everything else is what it was.
 
-use harness::{Expected, Site, Tenant};
+use harness::{Expected, Past, Site, Tenant, journal};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use telemetry::{CRASH_POINTS, ROLLBACK_CRASH_POINTS};
 
@@ -26,7 +25,7 @@ const FAULTS: &str = "error-rate=0.05,timeout-but-applied=0.05,late-apply-ms=500
 struct Way {
     tenant: Tenant,
     site: Site,
-    before: Value,
+    before: Past,
     _expected: Expected,
 }
 
@@ -56,13 +55,14 @@ impl Way {
         let args = ["batch", "create", "b", "--users", list.to_str().unwrap(), "--datafile"];
         let made = site.run(&[&args[..], &[expected.datafile(), "--json"]].concat()).expect(&[0]).json();
         assert_eq!(made["users"], USERS);
-        let before = tenant.state();
+        let before = Past::of(&tenant);
         Self { tenant, site, before, _expected: expected }
     }
 
     fn migrate(&self) {
         self.site.run(&["migrate", "--batch", "b", "--json"]).expect(&[0, 3]);
-        let (before, after) = (tokens_of(&self.before), tokens_of(&self.tenant.state()));
+        let now = Past::of(&self.tenant);
+        let (before, after) = (self.before.tokens(), now.tokens());
         assert!(before.iter().any(|(serial, token)| after[serial] != *token), "a spare token was given away");
         assert!(after.len() > before.len(), "tokens were created");
         let written = self.tenant.journal();
@@ -88,26 +88,10 @@ impl Way {
 
     /// Everything that is not as it was, and every effect that occurs twice before the line `forth` or after it.
     fn findings(&self, forth: usize) -> Vec<String> {
-        let now = self.tenant.state();
-        let mut found = Vec::new();
-        let (before, after) = (users_of(&self.before), users_of(&now));
-        for (id, user) in &before {
-            let (was, is) = (methods(user), methods(&after[id]));
-            if was != is {
-                found.push(format!("{id} was {was}, is {is}"));
-            }
-            let (was, is) = (default_of(user), default_of(&after[id]));
-            if was.is_string() && was != is {
-                found.push(format!("{id} had the default {was}, has {is}"));
-            }
-        }
-        let (was, is) = (tokens_of(&self.before), tokens_of(&now));
-        if was != is {
-            found.push(format!("tokens were {was:?}, are {is:?}"));
-        }
-        let journal = self.tenant.journal();
-        let (ahead, back) = journal.split_at(forth);
-        found.extend(repeated(ahead).into_iter().chain(repeated(back)));
+        let mut found = self.before.differences(&self.tenant);
+        let lines = self.tenant.journal();
+        let (ahead, back) = lines.split_at(forth);
+        found.extend(journal::repeated(ahead).into_iter().chain(journal::repeated(back)));
         found
     }
 }
@@ -123,41 +107,6 @@ fn spare_tokens(records: &[Value]) -> Value {
         })
     });
     tokens.collect()
-}
-
-fn users_of(state: &Value) -> BTreeMap<String, Value> {
-    let users = state["users"].as_array().unwrap();
-    users.iter().map(|user| (user["id"].as_str().unwrap().to_owned(), user.clone())).collect()
-}
-
-fn default_of(user: &Value) -> &Value {
-    &user["authentication"]["signInPreferences"]["userPreferredMethodForSecondaryAuthentication"]
-}
-
-/// All that a rollback has to bring back, but the default.
-fn methods(user: &Value) -> Value {
-    let mut authentication = user["authentication"].clone();
-    authentication["signInPreferences"]["userPreferredMethodForSecondaryAuthentication"] = Value::Null;
-    authentication
-}
-
-/// The inventory by serial.
-fn tokens_of(state: &Value) -> BTreeMap<String, Value> {
-    let devices = state["hardwareOathDevices"].as_array().unwrap();
-    devices.iter().map(|d| (d["serialNumber"].to_string(), d.clone())).collect()
-}
-
-/// Effects that occur again: the same method of the same user set to the same value, or deleted, twice.
-fn repeated(lines: &[Value]) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    for line in lines.iter().filter(|line| line["noop"] != true) {
-        let effect = [&line["user"], &line["method"], &line["serial"], &line["to"]].map(Value::to_string);
-        if !seen.insert(effect) {
-            found.push(format!("again: {line}"));
-        }
-    }
-    found
 }
 
 /// Walks many ways, some at a time; fails with what was found on any of them.
@@ -267,7 +216,8 @@ fn a_default_that_graph_refuses_to_move_ends_the_way_back_with_a_result() {
     let data = site.path("users.ndjson");
     std::fs::write(&data, format!("{record}\n")).unwrap();
     site.run(&["migrate", "--datafile", data.to_str().unwrap()]).expect(&[0, 3]);
-    assert_eq!(default_of(&users_of(&tenant.state())["00000000-0000-4000-8000-000000000001"]), "sms");
+    let preferences = tenant.user("ada@contoso.example")["authentication"]["signInPreferences"].clone();
+    assert_eq!(preferences["userPreferredMethodForSecondaryAuthentication"], "sms");
     let back = site.start(&["rollback", "--all", "--json"]);
     let ended = back.wait_within(std::time::Duration::from_secs(60)).expect("it ends").expect(&[3]);
     assert_eq!(ended.json()["entries"]["parked"], 1, "{}", ended.out);

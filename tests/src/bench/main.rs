@@ -25,6 +25,7 @@ mod resume;
 mod rig;
 mod rollback;
 mod synthetic;
+mod way_back;
 
 use anyhow::{Context, bail};
 use figures::Report;
@@ -51,7 +52,10 @@ const BENCHES: [(&str, &str); 12] = [
         "resume",
         "worker and coordinator killed in the middle of 20,000 users, and started again (two minutes)",
     ),
-    ("rollback", "5,000 users forward and back: requests a user, the way back to the way forward"),
+    (
+        "rollback",
+        "requests of the way back to those of the way forward; a quota's use by 1, 4 and 16 workers (half an hour)",
+    ),
     ("control", "from `batch pause` to the last write, with 16 workers (two minutes)"),
     ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
 ];

@@ -98,6 +98,12 @@ impl Rig {
         line.with_context(|| format!("no JSON among: {text}"))
     }
 
+    /// Whoever is started from now on reaches Graph there.
+    pub(crate) fn graph_by(&mut self, tenant: &Tenant) {
+        self.graph_url.clone_from(&tenant.url);
+        self.fleet.site.env("MFA_MIGRATE_GRAPH_URL", &tenant.url);
+    }
+
     /// Starts workers.
     pub(crate) fn workers(&self, count: usize) -> Vec<Service> {
         self.fleet.workers(count)

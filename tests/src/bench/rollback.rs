@@ -1,11 +1,13 @@
 //! `rollback`: 5,000 users forward and back in one process, against a tenant without throttle: requests a user that was
-//! written to, the way back to the way forward. Requests are the tenant's own count.
+//! written to, the way back to the way forward. Requests are the tenant's own count. Then the share of a quota that the way
+//! back uses, as `fleet` measures it: see `way_back.rs`.
 
 use crate::figures::Report;
 use crate::migrate::count;
 use crate::options::Options;
 use crate::process;
 use crate::synthetic::Synthetic;
+use crate::way_back;
 use anyhow::Context;
 use harness::Tenant;
 use serde_json::Value;
@@ -30,11 +32,13 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Report> {
         ways.push((grown("requests"), grown("writes"), cost, end));
     }
     let [forward, back] = &ways[..] else { anyhow::bail!("two ways were measured") };
+    let quota = way_back::measure(options).await?;
     let of = |end: &Value, state: &str| end["entries"][state].as_f64().unwrap_or_default();
     // Both over the same users: those whom the way forward has written to.
     let users = of(&forward.3, "applied");
-    Ok(Report::new("rollback")
-        .at_most("requests_ratio", back.0 / forward.0, 1.0)
+    let report = Report::new("rollback").at_most("requests_ratio", back.0 / forward.0, 1.0);
+    Ok(quota
+        .told_in(report)
         .told("requests_per_user_forward", forward.0 / users)
         .told("requests_per_user_back", back.0 / users)
         .told("writes_per_user_back", back.1 / users)
