@@ -188,6 +188,10 @@ impl Coordinator {
         let mut is_noted = false;
         loop {
             let halted = async {
+                // Whoever halted it first has said why, an operator perhaps; it will fail again if it goes on.
+                if self.ledger.run(run.id).await?.is_some_and(|run| run.halted.is_some()) {
+                    return Ok(());
+                }
                 // The word first: whoever sees the halt asks why.
                 if !is_noted {
                     self.note(run, BY, HALTED, reason).await?;

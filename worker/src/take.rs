@@ -4,7 +4,7 @@
 use crate::refusals::Call;
 use crate::{Error, Worker};
 use broker::Delivery;
-use contract::{Disposition, Order, RunId};
+use contract::{Disposition, Order, RunId, RunState};
 use ledger::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,8 +90,8 @@ impl Worker {
         tracing::error!(%run, error = %why, "the run is halted");
         self.shifts.forget(run);
         let Some(found) = self.ledger.run(run).await? else { return Ok(()) };
-        if found.halted.is_some() {
-            // Whoever halted it first has said why, an operator perhaps; it will fail again when it goes on.
+        if found.halted.is_some() || !matches!(found.state, RunState::Preparing | RunState::Open) {
+            // Whoever halted it first has said why, an operator perhaps; it will fail again if it goes on.
             return Ok(());
         }
         // The word first: whoever sees the halt asks why.
