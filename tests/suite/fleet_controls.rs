@@ -112,20 +112,18 @@ fn a_limit_of_writes_is_obeyed_by_all_workers_and_raised_while_they_work() {
 
 #[test]
 fn the_limit_of_a_run_that_stands_holds_nobody_else() {
+    const LIMIT: usize = 4;
     let (company, fleet) = with_batch(&[]);
     let _services = (fleet.coordinator(), fleet.workers(2));
-    company.make(&fleet, "nl", "NL", &["--max-rate", "1"]);
+    company.make(&fleet, "nl", "NL", &["--max-rate", &LIMIT.to_string()]);
     let slow = fleet.site.start(&["migrate", "--batch", "nl", "--json"]);
     assert!(until(SOON, || !company.journal_of("NL", 0).is_empty()), "{}", fleet.said());
     fleet.site.run(&["batch", "pause", "nl"]).expect(&[0]);
     slow.wait().expect(&[4]);
     fleet.end_of(fleet.site.start(&["migrate", "--batch", "de", "--json"]));
     let writes = journal::writes_at_ms(&company.journal_of("DE", 0));
-    let most = WINDOW_MS as usize / 1_000 + BUNDLES;
-    assert!(
-        journal::most_within(&writes, WINDOW_MS) > most,
-        "one a second, as of the other batch: {writes:?}"
-    );
+    let most = LIMIT * WINDOW_MS as usize / 1_000 + BUNDLES;
+    assert!(journal::most_within(&writes, WINDOW_MS) > most, "as slow as the other batch: {writes:?}");
 }
 
 #[test]

@@ -159,9 +159,13 @@ fn a_verification_and_its_repair_go_on_after_their_coordinators_death() {
     }
     let forth = batch.journalled();
     let repair = ["verify", "--repair", "--batch", "b", "--json"];
+    // It is soon over: the workers stand from its first sign on, and its orders are out.
     let is_repairing = || {
-        batch.fleet.shown("b")["events"][0]["what"] == "repair"
-            && batch.fleet.counted_in_all(&["claimed"]) > 0
+        let has_begun = batch.fleet.shown("b")["events"][0]["what"] == "repair";
+        if has_begun {
+            batch.workers.iter().for_each(|worker| worker.signal("STOP"));
+        }
+        has_begun && batch.fleet.counted_in_all(&["waiting", "claimed"]) > 0
     };
     let end = batch.interrupted(&repair, is_repairing).json();
     assert_eq!(end["entries"]["missing"], robbed.len(), "{end}");
