@@ -107,6 +107,39 @@ fn selections_combine_leave_out_and_name_who_is_unknown_and_who_overlaps() {
 }
 
 #[test]
+fn a_group_of_entra_is_taken_by_name_or_id_with_the_groups_within_it() {
+    let company = Company::of(60, &[]);
+    let mut state = company.tenant.state();
+    let ids: Vec<String> =
+        state["users"].as_array().unwrap().iter().map(|u| u["id"].as_str().unwrap().to_owned()).collect();
+    let group = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
+    state["groups"] = json!([
+        { "id": group(1), "displayName": "Pilot's friends", "members": [ids[0], ids[1], group(2)] },
+        { "id": group(2), "displayName": "Inner", "members": [ids[2], ids[1], group(1)] },
+        { "id": group(3), "displayName": "Twin", "members": [ids[4]] },
+        { "id": group(4), "displayName": "twin", "members": [ids[5]] },
+    ]);
+    let tenant = Tenant::with(&state, &[]);
+    let site = Site::new(&tenant);
+    let create = |name: &str, flags: &[&str]| {
+        site.run(&[&["batch", "create", name, "--datafile", &company.data, "--json"], flags].concat())
+    };
+    // Not everybody of a tenant is in the datafile.
+    let by_id = create("by-id", &["--entra-group", &group(1)]).expect(&[0]).json()["users"].clone();
+    assert!(by_id.as_u64().is_some_and(|n| (1..=3).contains(&n)), "{by_id}");
+    let by_name = create("by-name", &["--entra-group", "pilot's friends"]).expect(&[0]).json();
+    assert_eq!(by_name["users"], by_id);
+    let without = create("without", &["--entra-group", "Pilot's friends", "--not-entra-group", "Inner"]);
+    assert!(
+        without.err.contains("nobody of the datafile") || without.json()["users"].as_u64() < by_id.as_u64()
+    );
+    let twins = create("twins", &["--entra-group", "Twin"]).expect(&[2]).err;
+    assert!(twins.contains("2 groups") && twins.contains(&group(3)), "{twins}");
+    let none = create("none", &["--entra-group", "Nobody"]).expect(&[2]).err;
+    assert!(none.contains("no group called"), "{none}");
+}
+
+#[test]
 fn a_canary_waits_for_a_person_where_it_proves_nothing_and_goes_on_where_it_does() {
     let company = Company::of(300, &[]);
     company.batch("de", "DE", &["--canary", "10,50%"]);
@@ -395,7 +428,9 @@ fn a_repair_writes_as_it_was_written_and_moves_nobody_who_was_taken_back() {
         assert!((200..300).contains(&company.tenant.call("DELETE", &path, &Value::Null)));
     }
     // By now the configuration would move no phone at all.
-    company.site.configure("[policy]\nmethods = [\"oathToken\"]\n");
+    company.site.configure(
+        "[graph]\nrequest_timeout_s = 2\nvisibility_deadline_s = 1\nclock_skew_s = 1\n[policy]\nmethods = [\"oathToken\"]\n",
+    );
     let lines = company.tenant.journal().len();
     let repaired = company.site.run(&["verify", "--repair", "--json"]).expect(&[0, 3]).json();
     assert_eq!(repaired["entries"]["missing"], lost.len(), "{repaired}");

@@ -240,8 +240,8 @@ pub(crate) struct Cohorts {
     /// MFA Server's user group; may be repeated
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Vec<String>,
-    /// Object id of a group in Entra, its transitive members; may be repeated
-    #[arg(long, value_name = "ID")]
+    /// A group in Entra, by its name or object id, its transitive members; may be repeated
+    #[arg(long, value_name = "GROUP")]
     pub(crate) entra_group: Vec<String>,
     /// A file with one username a line; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -256,7 +256,7 @@ pub(crate) struct Cohorts {
     #[arg(long, value_name = "GROUP")]
     pub(crate) not_group: Vec<String>,
     /// Leave out the members of this group in Entra
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "GROUP")]
     pub(crate) not_entra_group: Vec<String>,
     /// Leave out the users of this file
     #[arg(long, value_name = "FILE")]

@@ -58,6 +58,7 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
     };
     super::rehearse::save(&engine, &planned, &file("plan.ndjson"), false).await?;
     let Some((moved, rolled_back)) = journey.two_regions(&manifest).await? else { return Ok(Exit::Stopped) };
+    let (lines, head) = super::journal::must_be_whole(&engine).await?;
     drop(journey);
     drop(engine);
 
@@ -69,6 +70,10 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
         differ == 0,
         "the rollback has left {differ} users other than they were; that is a defect"
     );
+    say(&format!(
+        "   the journal of changes is whole: {lines} lines, head {}",
+        head.get(..16).unwrap_or(&head)
+    ));
     say("8. report: what became of every user and why, forward and back");
     for (format, name, run) in [
         (Format::Html, "report.html", moved.run.id.0),

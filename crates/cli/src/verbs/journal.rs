@@ -46,6 +46,15 @@ pub(crate) async fn verify(verb: &Report, config: &Config, json: bool) -> anyhow
     Ok(Exit::Done)
 }
 
+/// Lines and head of a journal that must be whole, for the demo.
+pub(crate) async fn must_be_whole(engine: &Engine) -> anyhow::Result<(i64, String)> {
+    let walk = walk(engine, None).await?;
+    match walk.broken {
+        Some(broken) => bail!("the journal is not what was written: {broken}"),
+        None => Ok((walk.lines, walk.head)),
+    }
+}
+
 /// Goes along the chain as it stood when it began; what is appended meanwhile is left for the next walk.
 async fn walk(engine: &Engine, kept: Option<&str>) -> anyhow::Result<Walk> {
     let (last, digest) = engine.ledger.journal_head().await?;

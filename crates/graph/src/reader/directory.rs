@@ -97,6 +97,30 @@ impl Reader {
         Ok(Page { items: page.value.into_iter().map(Into::into).collect(), next: page.next })
     }
 
+    /// The groups that are called so; names are not unique. The index that answers compares without case.
+    pub async fn groups_called(&self, name: &str) -> Result<Vec<EntraId>, Error> {
+        let filter = encode(&format!("displayName eq '{}'", name.replace('\'', "''")));
+        let first = self.client.url(Version::V1, &format!("groups?$filter={filter}&$select=id"))?;
+        let mut groups = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let page = self
+                .collection::<WireId>(
+                    Bucket::Directory,
+                    first.clone(),
+                    next.as_deref(),
+                    false,
+                    "groups of a name",
+                )
+                .await?;
+            groups.extend(page.value.into_iter().map(|group| EntraId(group.id)));
+            next = page.next;
+            if next.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
     /// A page of the users in a group, and in the groups within it. The index that answers may lag a little.
     pub async fn group_members_page(&self, group: &str, next: Option<&str>) -> Result<Page<EntraId>, Error> {
         let path = format!(

@@ -43,9 +43,10 @@ pub(super) async fn run(verb: &BatchCreate, config: &Config, json: bool) -> anyh
     };
     let surveyed = engine::survey(&selection, config, &notices).await?;
     let engine = Engine::open(config).await?;
-    for id in verb.cohorts.entra_group.iter().chain(&verb.cohorts.not_entra_group) {
-        notices.step(&format!("reading the members of group {id}"));
-        sources.groups.insert(id.clone(), members(&reader, id).await?);
+    for group in verb.cohorts.entra_group.iter().chain(&verb.cohorts.not_entra_group) {
+        notices.step(&format!("reading the members of group {group}"));
+        let id = group_of(&reader, group).await?;
+        sources.groups.insert(group.clone(), members(&reader, &id).await?);
     }
     let manifest = engine.snapshot(surveyed, &notices, &shutdown).await?;
     let made = Making { name: &verb.name, selector: &selector, settings: &settings, sources: &sources };
@@ -260,13 +261,39 @@ fn attributes(path: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, S
     Ok(found)
 }
 
+/// The object id of a group that is given by it or by its name.
+async fn group_of(reader: &graph::Reader, given: &str) -> anyhow::Result<String> {
+    let is_id = given.len() == 36 && given.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if is_id {
+        return Ok(given.to_owned());
+    }
+    let found = reader
+        .groups_called(given)
+        .await
+        .with_context(|| format!("the group {given} could not be looked up"))?;
+    match found.as_slice() {
+        [one] => Ok(one.0.clone()),
+        [] => bail!(Usage(format!(
+            "there is no group called \"{given}\" in Entra; --entra-group takes its name or its object id"
+        ))),
+        [first, second, ..] => bail!(Usage(format!(
+            "{} groups in Entra are called \"{given}\", {} and {} among them; name the one that is meant by its object id",
+            found.len(),
+            first.0,
+            second.0
+        ))),
+    }
+}
+
 async fn members(reader: &graph::Reader, group: &str) -> anyhow::Result<BTreeSet<EntraId>> {
     let mut members = BTreeSet::new();
     let mut next: Option<String> = None;
     loop {
         let page = match reader.group_members_page(group, next.as_deref()).await {
             Err(graph::Error::NotFound) => {
-                bail!(Usage(format!("there is no group {group} in Entra; --entra-group takes its object id")))
+                bail!(Usage(format!(
+                    "there is no group {group} in Entra; --entra-group takes its name or its object id"
+                )))
             }
             other => other.with_context(|| format!("the members of group {group} could not be read"))?,
         };
