@@ -21,7 +21,7 @@ pub use rows::{
     Batch, Candidate, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, End, Event,
     FiledRecord, Finish, Intent, InventoryRow, Lead, MatchCounts, Member, NewBatch, NewIntent, OpenedRun,
     ParkedMessage, PreImage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, ServiceKind,
-    SlotOutcome, SnapshotFiling, StepCounts, UserHistory,
+    SlotOutcome, SnapshotFiling, StepCounts, UserCursor, UserHistory, UserResults,
 };
 pub use sqlite::SqliteLedger;
 
@@ -305,6 +305,19 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Entries with their results, by ordinal, after a given ordinal.
     async fn results(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<ResultRow>, Error>;
+
+    /// The users of whom a migration, a verification or a rollback has an entry, with those entries, after a user and at
+    /// most `limit`: first those of the newest snapshot by ordinal, then those who are only in an older one. `batch`: the
+    /// users of that batch alone, with what runs of other batches did to them.
+    async fn users(
+        &self,
+        batch: Option<&str>,
+        after: Option<UserCursor>,
+        limit: u32,
+    ) -> Result<Vec<UserResults>, Error>;
+
+    /// The newest runs of all batches, newest first, at most `limit`; surveys are not among them.
+    async fn newest_runs(&self, limit: u32) -> Result<Vec<Run>, Error>;
 
     /// Everything on file for one user of the source: the entries of all runs, newest first, and the Entra user's
     /// pre-images and intents.

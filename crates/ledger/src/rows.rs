@@ -464,6 +464,31 @@ pub struct ResultRow {
     pub settled_at_ms: Option<i64>,
 }
 
+/// Where a look at all users stands; it comes from the last user of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserCursor {
+    pub(crate) snapshot: i64,
+    pub(crate) ordinal: i64,
+}
+
+/// A user of the source, and what all runs have told of them.
+#[derive(Debug, Clone)]
+pub struct UserResults {
+    /// Where a look goes on behind this user.
+    pub cursor: UserCursor,
+    /// The ledger's name for the user.
+    pub user: UserKey,
+    /// The newest snapshot in which a run has an entry of the user.
+    pub snapshot: SnapshotId,
+    /// The position in that snapshot.
+    pub ordinal: i64,
+    /// The record there, sealed.
+    pub record: Sealed,
+    /// The entries with the kinds of their runs, newest run first; each without its record. Those that were settled
+    /// without a look because nothing had changed (rule U5) are left out: there may be one a run.
+    pub entries: Vec<(RunKind, ResultRow)>,
+}
+
 /// What a service does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceKind {

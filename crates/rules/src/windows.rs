@@ -13,6 +13,10 @@ use std::fmt::Write;
 const AHEAD_DAYS: i64 = 16;
 /// A window that began the day before yesterday has ended.
 const BEHIND_DAYS: i64 = 2;
+/// So often the days ahead are looked at: years.
+const LOOKS: usize = 100;
+/// A time so near is told without its day.
+const NEAR_MS: u64 = 18 * 3600 * 1000;
 /// Minutes of a day without a change of the clocks.
 const DAY_MINUTES: u16 = 24 * 60;
 /// As people write them, Monday first.
@@ -98,6 +102,75 @@ impl Windows {
         let written = write!(reason, "; opens at {}", local.strftime("%Y-%m-%d %H:%M"));
         debug_assert!(written.is_ok());
         WindowState::Closed { opens_at_ms: opens.as_millisecond(), reason }
+    }
+
+    /// Milliseconds between two times in which a window was open; zero where the second is not later.
+    pub fn open_between(&self, from_ms: i64, to_ms: i64) -> i64 {
+        if self.windows.is_empty() {
+            return to_ms.saturating_sub(from_ms).max(0);
+        }
+        let mut open_ms = 0;
+        self.each_open(from_ms, |from, to| {
+            open_ms += to.min(to_ms).saturating_sub(from).max(0);
+            to < to_ms
+        });
+        open_ms
+    }
+
+    /// The time at which a window will have been open for so long since another time; absent where that is years away.
+    pub fn after_open(&self, now_ms: i64, open_ms: i64) -> Option<i64> {
+        if self.windows.is_empty() {
+            return now_ms.checked_add(open_ms);
+        }
+        let mut left_ms = open_ms;
+        let mut at_ms = None;
+        self.each_open(now_ms, |from, to| {
+            let length_ms = to.saturating_sub(from);
+            if left_ms <= length_ms {
+                at_ms = Some(from.saturating_add(left_ms));
+            }
+            left_ms = left_ms.saturating_sub(length_ms);
+            at_ms.is_none()
+        });
+        at_ms
+    }
+
+    /// Calls `each` with the open times from a time on, in order, until it answers false or years are gone.
+    fn each_open(&self, from_ms: i64, mut each: impl FnMut(i64, i64) -> bool) {
+        let mut now_ms = from_ms;
+        for _ in 0..LOOKS {
+            let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MAX);
+            let mut spans = self.spans(now);
+            // One that reaches the end of what is looked at may go on behind it.
+            let end = spans.pop().map(|(from, _)| from.as_millisecond());
+            for (from, to) in spans {
+                let (from, to) = (from.as_millisecond().max(now_ms), to.as_millisecond());
+                if from < to && !each(from, to) {
+                    return;
+                }
+            }
+            match end {
+                Some(end) if end > now_ms => now_ms = end,
+                // Never closed, as far as one can see.
+                Some(_) => {
+                    each(now_ms, i64::MAX);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// A time by the operator's clock: `02:40`, with its day where another time is not near.
+    pub fn clock(&self, at_ms: i64, now_ms: i64) -> String {
+        let local = self.zone.to_datetime(Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::MAX));
+        let is_near = at_ms.abs_diff(now_ms) < NEAR_MS;
+        local.strftime(if is_near { "%H:%M" } else { "%a %Y-%m-%d %H:%M" }).to_string()
+    }
+
+    /// The name of the zone.
+    pub fn zone(&self) -> &str {
+        &self.zone_name
     }
 
     /// The windows around a time, in order; adjoining ones are one.

@@ -121,7 +121,7 @@ pub(super) async fn results(
     rows.iter().map(decode_result).collect()
 }
 
-fn decode_result(row: &PgRow) -> Result<ResultRow, Fault> {
+pub(super) fn decode_result(row: &PgRow) -> Result<ResultRow, Fault> {
     Ok(ResultRow {
         run: row.run("run")?,
         ordinal: row.value("ordinal")?,

@@ -26,13 +26,14 @@ mod run;
 mod snapshot;
 mod steps;
 mod touched;
+mod users;
 mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserHistory,
+    UserCursor, UserHistory, UserResults,
 };
 use address::Address;
 use connection::{Connections, Shape};
@@ -463,6 +464,23 @@ impl Ledger for PgLedger {
     async fn results(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<ResultRow>, Error> {
         self.connections
             .read("reading results", (), move |db, ()| Box::pin(look::results(db, run, after, limit)))
+            .await
+    }
+
+    async fn users(
+        &self,
+        batch: Option<&str>,
+        after: Option<UserCursor>,
+        limit: u32,
+    ) -> Result<Vec<UserResults>, Error> {
+        self.connections
+            .read("reading users", batch, move |db, batch| Box::pin(users::page(db, *batch, after, limit)))
+            .await
+    }
+
+    async fn newest_runs(&self, limit: u32) -> Result<Vec<Run>, Error> {
+        self.connections
+            .read("reading the newest runs", (), move |db, ()| Box::pin(run::newest(db, limit)))
             .await
     }
 

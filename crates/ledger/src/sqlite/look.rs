@@ -119,7 +119,7 @@ pub(super) async fn results(
     rows.iter().map(decode_result).collect()
 }
 
-fn decode_result(row: &SqliteRow) -> Result<ResultRow, Fault> {
+pub(super) fn decode_result(row: &SqliteRow) -> Result<ResultRow, Fault> {
     Ok(ResultRow {
         run: row.run("run")?,
         ordinal: row.value("ordinal")?,

@@ -25,13 +25,14 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod users;
 mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserHistory,
+    UserCursor, UserHistory, UserResults,
 };
 use connection::Connections;
 use contract::{
@@ -437,6 +438,24 @@ impl Ledger for SqliteLedger {
         self.connections
             .read("reading results", move |db| Box::pin(look::results(db, run, after, limit)))
             .await
+    }
+
+    async fn users(
+        &self,
+        batch: Option<&str>,
+        after: Option<UserCursor>,
+        limit: u32,
+    ) -> Result<Vec<UserResults>, Error> {
+        let batch = batch.map(str::to_owned);
+        self.connections
+            .read("reading users", move |db| {
+                Box::pin(async move { users::page(db, batch.as_deref(), after, limit).await })
+            })
+            .await
+    }
+
+    async fn newest_runs(&self, limit: u32) -> Result<Vec<Run>, Error> {
+        self.connections.read("reading the newest runs", move |db| Box::pin(run::newest(db, limit))).await
     }
 
     async fn user_history(&self, key: UserKey) -> Result<UserHistory, Error> {

@@ -82,6 +82,17 @@ pub(super) async fn of_batch(db: &mut SqliteConnection, batch: &str) -> Result<V
     rows.iter().map(decode).collect()
 }
 
+pub(super) async fn newest(db: &mut SqliteConnection, limit: u32) -> Result<Vec<Run>, Fault> {
+    let rows = sqlx::query(
+        "SELECT run.*, snapshot.id AS snapshot_id FROM run JOIN snapshot ON snapshot.no = run.snapshot
+          WHERE run.kind <> 'survey' ORDER BY run.no DESC LIMIT ?1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(decode).collect()
+}
+
 pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<OpenedRun, Fault> {
     let snapshot: i64 = sqlx::query_scalar("SELECT no FROM snapshot WHERE id = ?1 AND manifest IS NOT NULL")
         .bind(&spec.snapshot.0)

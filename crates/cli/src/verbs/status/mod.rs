@@ -1,10 +1,13 @@
 //! `status`: counts by state, rate, time to go, and why it waits. It reads the ledger beside a running process.
 
+mod eta;
+
 use crate::args::Status;
 use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::engine::{ALL, Engine};
 use crate::{Exit, lines, services};
 use contract::{RunKind, RunState};
+use eta::{Watching, settled_of};
 use ledger::{Checkpoint, Counts, ParkedMessage, Run, Seen, ServiceKind};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ const LAST: usize = 5;
 const LAST_PARKED: u32 = 5;
 
 pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let mut watching = Watching::default();
     loop {
         let engine = Engine::look(config).await?;
         let runs = runs(&engine, verb.batch.as_deref()).await?;
@@ -25,7 +29,7 @@ pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::R
             return Ok(Exit::Done);
         }
         for run in &runs {
-            print(&engine, run, json).await?;
+            print(&engine, run, &mut watching, json).await?;
         }
         let over = |run: &Run| matches!(run.state, RunState::Done | RunState::Superseded);
         if !verb.watch || runs.iter().all(over) {
@@ -106,15 +110,16 @@ fn print_around(
     Ok(())
 }
 
-async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
+async fn print(engine: &Engine, run: &Run, watching: &mut Watching, json: bool) -> anyhow::Result<()> {
     let counts = engine.ledger.counts(run.id).await?;
     let checkpoints = engine.ledger.checkpoints(run.id).await?;
     let reason = reason(engine, run, &counts).await?;
-    let now_ms = i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)?;
-    let mut speed = speed(&checkpoints, &counts, now_ms);
-    if !is_worked_on(engine)? {
-        speed.eta = None;
-    }
+    let now_ms = lines::now_ms();
+    let forecast = match is_worked_on(engine)? {
+        true => watching.forecast(engine, run, &counts, &checkpoints, now_ms).await?,
+        false => None,
+    };
+    let speed = forecast.as_ref().map_or_else(|| speed(&checkpoints, &counts, now_ms), |f| Some(f.users_per_s()));
     let seen = engine.ledger.presences(services::ALIVE).await?;
     let (parked, parked_in_all) = engine.ledger.parked_messages(LAST_PARKED).await?;
     if json {
@@ -129,8 +134,9 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
             serde_json::json!({
                 "run": run.id, "kind": run.spec.kind, "state": run.state, "batch": run.spec.batch,
                 "snapshot": run.spec.snapshot, "openedAt": lines::time(run.opened_at_ms),
-                "entries": lines::counts_json(&counts), "usersPerSecond": speed.users_per_s,
-                "etaSeconds": speed.eta.map(|e| e.as_secs()), "waits": reason, "checkpoints": shown,
+                "entries": lines::counts_json(&counts), "usersPerSecond": speed,
+                "etaSeconds": forecast.as_ref().map(|f| f.seconds()), "eta": forecast.as_ref().map(|f| f.json()),
+                "waits": reason, "checkpoints": shown,
                 "step": run.step + 1, "steps": run.steps,
                 "services": seen.iter().map(service_json).collect::<Vec<_>>(),
                 "parkedMessages": parked_in_all,
@@ -150,9 +156,11 @@ async fn print(engine: &Engine, run: &Run, json: bool) -> anyhow::Result<()> {
         lines::time(run.opened_at_ms)
     );
     println!("  {}", lines::counts(&counts));
-    if let Some(rate) = speed.users_per_s.filter(|_| run.state == RunState::Open) {
-        let eta = speed.eta.map(|e| format!(", {} to go", lines::duration(e))).unwrap_or_default();
-        println!("  {rate:.1} users/s{eta}");
+    if let Some(rate) = speed.filter(|_| run.state == RunState::Open) {
+        println!("  {rate:.1} users/s");
+    }
+    if let Some(forecast) = forecast {
+        println!("  {}", forecast.line());
     }
     if let Some(reason) = reason {
         println!("  waits: {reason}");
@@ -191,18 +199,15 @@ fn parked_json(message: &ParkedMessage) -> serde_json::Value {
     })
 }
 
-/// The speed of the last minutes: from the oldest checkpoint among them until now.
-fn speed(checkpoints: &[Checkpoint], counts: &Counts, now_ms: i64) -> rules::Progress {
-    let settled =
-        |counts: &Counts| counts.iter().filter(|(s, _)| s.is_settled()).map(|(_, n)| n).sum::<u64>();
+/// Users a second in the last minutes: from the oldest checkpoint among them until now.
+fn speed(checkpoints: &[Checkpoint], counts: &Counts, now_ms: i64) -> Option<f64> {
     let total: u64 = counts.values().sum();
     let recent = |c: &&Checkpoint| c.step != "directory" && now_ms - c.at_ms < RECENT_MS;
-    let Some(since) = checkpoints.iter().find(recent) else {
-        return rules::progress(0, total, Duration::ZERO);
-    };
-    let begun = settled(&since.counts);
+    let since = checkpoints.iter().find(recent)?;
+    let begun = settled_of(&since.counts);
     let elapsed = Duration::from_millis(u64::try_from(now_ms - since.at_ms).unwrap_or(0));
-    rules::progress(settled(counts).saturating_sub(begun), total.saturating_sub(begun), elapsed)
+    let done = settled_of(counts).saturating_sub(begun);
+    rules::progress(done, total.saturating_sub(begun), elapsed).users_per_s
 }
 
 /// Why nothing moves, if nothing does.
