@@ -57,7 +57,7 @@ pub(crate) enum Verb {
     Status(Status),
     /// One user, side by side: the record, Entra now, the plan, what was done and when
     Show(Show),
-    /// One row a user and method, with codes, and the lists that people work through
+    /// One row a user and method, forward and back, with codes, and the lists that people work through
     Report(Report),
     /// The three services, for RabbitMQ and PostgreSQL
     #[command(subcommand)]
@@ -334,10 +334,10 @@ pub(crate) struct Report {
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Another run than the last one
+    /// This run alone, and nothing that came before or after it
     #[arg(long, value_name = "N", conflicts_with = "batch")]
     pub(crate) run: Option<i64>,
-    /// The last run of this batch
+    /// The users of this batch, with all that runs did to them [default: everybody]
     #[arg(long, value_name = "NAME")]
     pub(crate) batch: Option<String>,
     /// Check instead that nobody has touched the journal of changes
@@ -346,6 +346,12 @@ pub(crate) struct Report {
     /// A digest that an earlier check printed: must be in the journal still
     #[arg(long, value_name = "DIGEST", requires = "verify_journal")]
     pub(crate) head: Option<String>,
+    /// One list alone, a row a user with what to do, as CSV or JSON
+    #[arg(long, value_enum, value_name = "LIST")]
+    pub(crate) list: Option<crate::report::List>,
+    /// A CSV with attributes of users (region, department), for what the directory does not carry
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cohorts: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -75,16 +75,19 @@ pub(crate) async fn run(verb: &Demo, json: bool) -> anyhow::Result<Exit> {
         head.get(..16).unwrap_or(&head)
     ));
     say("8. report: what became of every user and why, forward and back");
-    for (format, name, run) in [
-        (Format::Html, "report.html", moved.run.id.0),
-        (Format::Csv, "report.csv", moved.run.id.0),
-        (Format::Html, "rollback.html", rolled_back.run.id.0),
+    for (format, name, run, list) in [
+        (Format::Html, "report.html", None, None),
+        (Format::Csv, "report.csv", None, None),
+        (Format::Csv, "must-register-again.csv", None, Some(crate::report::List::MustRegisterAgain)),
+        (Format::Html, "rollback.html", Some(rolled_back.run.id.0), None),
     ] {
         let verb = Report {
             format,
             out: Some(file(name)),
-            run: Some(run),
+            run,
             batch: None,
+            list,
+            cohorts: None,
             verify_journal: false,
             head: None,
         };
@@ -221,6 +224,7 @@ fn farewell(done: &Finished, folder: &Path, started: Instant) {
         ("journal.ndjson", "every effect in the tenant"),
         ("report.html", "the report: open it in a browser"),
         ("report.csv", "the same, one row a user and method"),
+        ("must-register-again.csv", "a list for the service desk"),
         ("rollback.html", "the report of the way back"),
         ("demo.db", "the ledger: sealed with demo.key"),
     ] {

@@ -1,12 +1,13 @@
-//! `report`: what became of every user and why, as rows, as one object, or as a page.
+//! `report`: what became of every user and why, forward and back, as rows, as one object, or as a page; and the lists
+//! that people work through.
 
 use crate::args::{Format, Report};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::{Exit, Usage, report};
+use crate::report::{self, Places, Scope};
+use crate::{Exit, Usage};
 use anyhow::{Context, bail};
-use contract::{RunId, RunKind};
-use ledger::Run;
+use contract::{RunId, Selector};
 use std::io::{BufWriter, Write};
 
 pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::Result<Exit> {
@@ -14,27 +15,28 @@ pub(crate) async fn run(verb: &Report, config: &Config, json: bool) -> anyhow::R
         return super::journal::verify(verb, config, json).await;
     }
     let format = if json { Format::Json } else { verb.format };
-    let run = write(verb, format, config).await?;
+    let scope = write(verb, format, config).await?;
     if let Some(path) = &verb.out {
-        eprintln!("report of run {run} in {}", path.display());
+        eprintln!("report of {} in {}", scope.title(), path.display());
     }
     Ok(Exit::Done)
 }
 
-/// Writes the report where it was asked for; answers the run that it is about.
-pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> anyhow::Result<RunId> {
+/// Writes the report where it was asked for; answers what it is about.
+pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> anyhow::Result<Scope> {
+    if verb.list.is_some() && format == Format::Html {
+        bail!(Usage("a list is a table: take --format csv or json; the page has all lists".to_owned()));
+    }
     let engine = Engine::look(config).await?;
-    let run = match (verb.run, &verb.batch) {
-        (Some(id), _) => engine.ledger.run(RunId(id)).await?,
-        (None, Some(batch)) => last_of(&engine, batch).await?,
-        (None, None) => match engine.ledger.latest_run(&[RunKind::Migrate]).await? {
-            Some(run) => Some(run),
-            None => engine.ledger.latest_run(&[RunKind::Rehearse]).await?,
-        },
+    let mut places = match &verb.cohorts {
+        Some(path) => Places::read(path)?,
+        None => Places::default(),
     };
-    let Some(run) = run else {
-        bail!(Usage("there is no such run; `mfa-migrate status` shows the last one".to_owned()));
-    };
+    let scope = scope(verb, &engine).await?;
+    if let Some(name) = &scope.batch {
+        let selector: Selector = serde_json::from_str(&engine.batch(name).await?.made.selector)?;
+        places.selected_by(&selector);
+    }
     let mut out: Box<dyn Write + Send> = match &verb.out {
         Some(path) => Box::new(BufWriter::new(
             crate::lines::private_file(path)
@@ -42,20 +44,31 @@ pub(crate) async fn write(verb: &Report, format: Format, config: &Config) -> any
         )),
         None => Box::new(BufWriter::new(std::io::stdout())),
     };
-    match format {
-        Format::Csv => report::csv::write(&engine, &run, &mut out).await?,
-        Format::Json => report::json::write(&engine, &run, &mut out).await?,
-        Format::Html => report::html::write(&engine, &run, &mut out).await?,
+    let report = report::Report { engine: &engine, scope, places };
+    match (verb.list, format) {
+        (Some(list), Format::Json) => report.list_json(list, &mut out).await?,
+        (Some(list), Format::Csv | Format::Html) => report.list_csv(list, &mut out).await?,
+        (None, Format::Csv) => report.csv(&mut out).await?,
+        (None, Format::Json) => report.json(&mut out).await?,
+        (None, Format::Html) => report.html(&mut out).await?,
     }
     out.flush()?;
-    Ok(run.id)
+    Ok(report.scope)
 }
 
-/// The last run of a batch that its users have entries of.
-async fn last_of(engine: &Engine, batch: &str) -> anyhow::Result<Option<Run>> {
-    let name = engine.batch_name(Some(batch)).await?;
-    let runs = engine.ledger.runs_of(&name).await?;
-    Ok(runs.into_iter().find(|run| run.spec.kind != RunKind::Survey))
+async fn scope(verb: &Report, engine: &Engine) -> anyhow::Result<Scope> {
+    let found = match (verb.run, &verb.batch) {
+        (Some(id), _) => engine.ledger.run(RunId(id)).await?.map(Scope::of_run),
+        (None, Some(batch)) => {
+            let name = engine.batch_name(Some(batch)).await?;
+            Scope::find(engine, Some(&name)).await?
+        }
+        (None, None) => Scope::find(engine, None).await?,
+    };
+    match found {
+        Some(scope) => Ok(scope),
+        None => bail!(Usage("there is no such run; `mfa-migrate status` shows the last one".to_owned())),
+    }
 }
 
 /// Users by code, for summaries; the most frequent first.

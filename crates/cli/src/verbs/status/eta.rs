@@ -76,8 +76,9 @@ pub(super) fn settled_of(counts: &Counts) -> u64 {
 /// When the run was opened or went on last, in milliseconds since 1970 UTC: before that, nobody may have worked.
 async fn went_on_at(engine: &Engine, run: &Run) -> anyhow::Result<i64> {
     let events = engine.ledger.events(Some(&run.spec.batch), EVENTS).await?;
-    let went_on =
-        |e: &&ledger::Event| e.run == Some(run.id) && matches!(e.what.as_str(), "opened" | "resumed" | "step");
+    let went_on = |e: &&ledger::Event| {
+        e.run == Some(run.id) && matches!(e.what.as_str(), "opened" | "resumed" | "step")
+    };
     Ok(events.iter().find(went_on).map_or(run.opened_at_ms, |event| event.at_ms))
 }
 

@@ -119,7 +119,8 @@ async fn print(engine: &Engine, run: &Run, watching: &mut Watching, json: bool) 
         true => watching.forecast(engine, run, &counts, &checkpoints, now_ms).await?,
         false => None,
     };
-    let speed = forecast.as_ref().map_or_else(|| speed(&checkpoints, &counts, now_ms), |f| Some(f.users_per_s()));
+    let speed =
+        forecast.as_ref().map_or_else(|| speed(&checkpoints, &counts, now_ms), |f| Some(f.users_per_s()));
     let seen = engine.ledger.presences(services::ALIVE).await?;
     let (parked, parked_in_all) = engine.ledger.parked_messages(LAST_PARKED).await?;
     if json {
