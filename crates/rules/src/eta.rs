@@ -93,7 +93,7 @@ fn stretches(history: &[Sample], windows: &Windows) -> Vec<Stretch> {
     let begins = last.at_ms.saturating_sub(RECENT_MS).max(first.at_ms);
     let recent = samples.iter().rposition(|sample| sample.at_ms <= begins).unwrap_or(0);
     let Some(mut since) = samples.get(recent).copied() else { return Vec::new() };
-    let shortest = (windows.open_between(since.at_ms, last.at_ms) / STRETCHES).max(SHORTEST_MS);
+    let shortest = (windows.open_between(begins, last.at_ms) / STRETCHES).max(SHORTEST_MS);
     let mut found = Vec::new();
     for sample in samples.iter().skip(recent + 1) {
         let ms = windows.open_between(since.at_ms, sample.at_ms);

@@ -4,7 +4,7 @@
 
 use super::told::{Told, later, telling};
 use crate::lines;
-use contract::{Conflict, Done, EntryState, IntentOutcome, Note, Subject, Target};
+use contract::{Code, Conflict, Done, EntryState, IntentOutcome, Note, Subject, Target};
 
 /// A row of a report: one user and method, or one user where no method was touched.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -41,7 +41,8 @@ pub(crate) struct Row {
     pub(super) verified_at: Option<String>,
     /// How a later rollback ended for the user; empty where there was none.
     pub(super) rollback: &'static str,
-    /// What it did with the method: `taken-back`, `as-before`, `left-alone`, or an intent's outcome.
+    /// What it did with the method: `taken-back`, `as-before`, `left-alone`, `stays` (a default that cannot be unset), or
+    /// an intent's outcome.
     pub(super) rollback_result: &'static str,
     pub(super) rollback_run: Option<i64>,
     pub(super) rolled_back_at: Option<String>,
@@ -218,7 +219,8 @@ fn add_rollback(row: &mut Row, method: Option<Target>, story: &Story) {
         }
     }
     if told.state == EntryState::Reverted && row.result == IntentOutcome::Applied.as_str() {
-        row.rollback_result = "as-before";
+        let stays = method == Target::Default && told.notes.iter().any(|n| n.code == Code::DefaultLeft);
+        row.rollback_result = if stays { "stays" } else { "as-before" };
     }
 }
 

@@ -2,6 +2,7 @@
 //! `sync-rules.md`, and every rule and every code of it is covered.
 
 mod case;
+mod eta;
 mod numbers;
 mod properties;
 mod rows_phones;

@@ -19,7 +19,7 @@ nav a{color:var(--calm);text-decoration:none}nav a:hover{text-decoration:underli
 .parked,.drifted,.failed{--c:var(--bad)}.reverted,.taken-back,.as-before{--c:var(--back)}.skipped,.waiting,.claimed{--c:var(--none)}\
 .bar i{background:var(--c,var(--none))}.tile{border-left-color:var(--c,var(--none))}\
 .word{white-space:nowrap}.word::before{content:'';display:inline-block;width:.6em;height:.6em;border-radius:50%;margin-right:.4em;background:var(--c,var(--none))}\
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}th,td{text-align:left;padding:.28rem .7rem .28rem 0;border-bottom:1px solid var(--line);vertical-align:top}\
+.word+.word{margin-left:.9em}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}th,td{text-align:left;padding:.28rem .7rem .28rem 0;border-bottom:1px solid var(--line);vertical-align:top}\
 th{color:var(--soft);font-weight:600;white-space:nowrap}tbody tr:hover{background:var(--faint)}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
 td.t{white-space:nowrap;font-variant-numeric:tabular-nums}td.u{overflow-wrap:anywhere;min-width:11rem}td.w{overflow-wrap:anywhere}td.z{color:var(--none)}\
 code{font:12px ui-monospace,monospace;background:var(--faint);padding:.05rem .3rem;border-radius:3px;overflow-wrap:anywhere}\

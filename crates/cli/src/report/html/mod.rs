@@ -24,7 +24,7 @@ const PLACES: usize = 100;
 pub(super) async fn write(report: &Report<'_>, out: &mut Out<'_>) -> anyhow::Result<()> {
     let gathered = report.gather().await?;
     let history = report.history().await?;
-    head(report, &gathered, out)?;
+    head(report, &gathered, &history, out)?;
     tables::lists(report, &gathered, out)?;
     tables::places(&gathered, out)?;
     tables::history(&history, out)?;
@@ -34,7 +34,12 @@ pub(super) async fn write(report: &Report<'_>, out: &mut Out<'_>) -> anyhow::Res
     Ok(())
 }
 
-fn head(report: &Report<'_>, gathered: &Gathered, out: &mut Out<'_>) -> anyhow::Result<()> {
+fn head(
+    report: &Report<'_>,
+    gathered: &Gathered,
+    history: &History,
+    out: &mut Out<'_>,
+) -> anyhow::Result<()> {
     let title = escape(&format!("mfa-migrate: {}", report.scope.title()));
     writeln!(
         out,
@@ -42,7 +47,7 @@ fn head(report: &Report<'_>, gathered: &Gathered, out: &mut Out<'_>) -> anyhow::
          <meta name=\"viewport\" content=\"width=device-width\"><style>{}</style></head><body><h1>{title}</h1>",
         look::STYLE
     )?;
-    let run = &report.scope.run;
+    let run = history.runs.first().map_or(&report.scope.run, |past| &past.run);
     let stands = match (run.state, run.ended_at_ms) {
         (RunState::Preparing | RunState::Open, _) | (_, None) => "under way".to_owned(),
         (RunState::Done, Some(at)) => format!("done {}", when(at)),
@@ -50,12 +55,13 @@ fn head(report: &Report<'_>, gathered: &Gathered, out: &mut Out<'_>) -> anyhow::
     };
     writeln!(
         out,
-        "<p class=\"lead\"><b>{}</b> users; the newest run is {} {} of {}, opened {}, {stands}</p>\
+        "<p class=\"lead\"><b>{}</b> users; {} is {} {} of {}, opened {}, {stands}</p>\
          <p class=\"soft\">as of {}; snapshot <code>{}</code>; times are UTC</p>",
         number(gathered.users),
+        if report.scope.alone { "this run" } else { "the newest run" },
         run.spec.kind.as_str(),
         run.id,
-        escape(if run.spec.batch == crate::engine::ALL { "everybody" } else { &run.spec.batch }),
+        of_whom(&run.spec.batch),
         when(run.opened_at_ms),
         when(lines::now_ms()),
         run.spec.snapshot,
@@ -90,6 +96,11 @@ fn head(report: &Report<'_>, gathered: &Gathered, out: &mut Out<'_>) -> anyhow::
 fn when(at_ms: i64) -> String {
     let time = lines::time(at_ms);
     time.get(..16).unwrap_or(&time).replace('T', " ")
+}
+
+/// The users of a batch.
+fn of_whom(batch: &str) -> String {
+    if batch == crate::engine::ALL { "everybody".to_owned() } else { escape(batch) }
 }
 
 /// The command that lists the rest.

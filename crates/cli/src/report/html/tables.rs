@@ -1,7 +1,7 @@
 //! The parts of the page below its head: what is to be done, by region and department, the history, the reasons, the rows.
 
 use super::text::{escape, escape_maybe, meaning, number, word};
-use super::{LINES, PLACES, ROWS, command, rest, when};
+use super::{LINES, PLACES, ROWS, command, of_whom, rest, when};
 use crate::report::gathered::{Gathered, Kept, Place};
 use crate::report::history::{EVENTS, History, RUNS};
 use crate::report::lists::{Duty, List};
@@ -119,7 +119,10 @@ pub(super) fn history(history: &History, out: &mut Out<'_>) -> anyhow::Result<()
             .counts
             .iter()
             .filter(|(_, n)| **n > 0)
-            .map(|(state, n)| format!("{} {}", number(*n), word(state.as_str())))
+            .map(|(state, n)| {
+                let word = state.as_str();
+                format!("<span class=\"word {word}\">{} {word}</span>", number(*n))
+            })
             .collect();
         let why = run.halted.as_ref().or(run.waits_for.as_ref());
         writeln!(
@@ -128,13 +131,13 @@ pub(super) fn history(history: &History, out: &mut Out<'_>) -> anyhow::Result<()
              <td class=\"w\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             run.id,
             run.spec.kind.as_str(),
-            escape(&run.spec.batch),
+            of_whom(&run.spec.batch),
             run.state.as_str(),
             why.map(|why| format!("<br>{}", escape(why))).unwrap_or_default(),
             when(run.opened_at_ms),
             run.ended_at_ms.map(when).unwrap_or_default(),
             escape_maybe(past.by.as_deref()),
-            users.join(", "),
+            users.join(" "),
             number(run.totals.requests),
             number(run.totals.writes),
             number(run.totals.throttled)
@@ -159,7 +162,7 @@ pub(super) fn history(history: &History, out: &mut Out<'_>) -> anyhow::Result<()
             "<tr><td class=\"t\">{}</td><td class=\"w\">{}</td><td class=\"w\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"w\">{}</td></tr>",
             when(event.at_ms),
             escape(&event.by),
-            escape(&event.batch),
+            of_whom(&event.batch),
             event.run.map(|run| run.to_string()).unwrap_or_default(),
             escape(&event.what),
             escape(&event.why)
@@ -196,7 +199,8 @@ pub(super) async fn rows(report: &Report<'_>, gathered: &Gathered, out: &mut Out
     writeln!(
         out,
         "<h2 id=\"rows\">Users and methods</h2><div class=\"wide\"><table><thead><tr><th>User</th><th>Stands</th><th>Method</th>\
-         <th>From</th><th>To</th><th>Migration</th><th>Verified</th><th>Rollback</th><th>Reasons</th></tr></thead><tbody>"
+         <th>From</th><th>To</th><th>{}</th><th>Verified</th><th>Rollback</th><th>Reasons</th></tr></thead><tbody>",
+        if report.scope.alone { "Result" } else { "Migration" }
     )?;
     let mut shown = 0;
     report
