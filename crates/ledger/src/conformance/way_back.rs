@@ -149,7 +149,7 @@ async fn those_who_were_touched_wait<L: Ledger>(world: World<L>) {
 }
 
 /// The same users in another datafile, less one.
-async fn later_snapshot<L: Ledger>(world: &World<L>, numbers: &[(i64, i64)]) -> SnapshotId {
+pub(super) async fn later_snapshot<L: Ledger>(world: &World<L>, numbers: &[(i64, i64)]) -> SnapshotId {
     let id = SnapshotId("6".repeat(64));
     let records: Vec<_> = numbers
         .iter()
