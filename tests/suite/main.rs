@@ -27,6 +27,7 @@ mod openapi;
 mod plans;
 mod postgres;
 mod postgres_crowd;
+mod reports;
 mod services;
 mod tidy;
 mod tls;
