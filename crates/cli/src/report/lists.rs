@@ -127,7 +127,8 @@ fn by_code(person: &Person, told: &Told, code: Code) -> Option<Duty> {
     if notes.is_empty() {
         return None;
     }
-    let devices: Vec<&str> = notes.iter().filter_map(|note| note.device.as_deref()).collect();
+    let devices = notes.iter().filter_map(|note| note.device.as_deref());
+    let devices: Vec<&str> = devices.filter(|name| !name.trim().is_empty()).collect();
     Some(duty(person, told, code, devices.join(", ")))
 }
 

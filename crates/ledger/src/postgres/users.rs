@@ -10,17 +10,18 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// Users of one snapshot who are in no newer one, as far as runs have entries of them. A user who has left the datafile has
-/// a negative ordinal in a rollback over a newer snapshot.
+/// a negative ordinal in a rollback over a newer snapshot. `OFFSET 0` keeps the questions to the user at hand: as joins, they
+/// would be answered for all users, for every page.
 const USERS: &str = "
     SELECT r.ordinal, r.user_key, r.sealed AS record, s.id AS snapshot_id FROM record r JOIN snapshot s ON s.no = r.snapshot
      WHERE r.snapshot = $1 AND r.ordinal > $2
-       AND ($3::text IS NULL OR EXISTS (SELECT 1 FROM batch_member b WHERE b.batch = $3 AND b.user_key = r.user_key))
+       AND ($3::text IS NULL OR EXISTS (SELECT 1 FROM batch_member b WHERE b.batch = $3 AND b.user_key = r.user_key OFFSET 0))
        AND EXISTS (SELECT 1 FROM entry e JOIN run m ON m.no = e.run
                     WHERE e.user_key = r.user_key AND e.snapshot = r.snapshot AND e.ordinal = r.ordinal
-                      AND m.kind IN ('migrate', 'verify', 'rollback'))
+                      AND m.kind IN ('migrate', 'verify', 'rollback') OFFSET 0)
        AND NOT EXISTS (SELECT 1 FROM entry e JOIN run m ON m.no = e.run
                         WHERE e.user_key = r.user_key AND e.snapshot > r.snapshot AND e.ordinal > 0
-                          AND m.kind IN ('migrate', 'verify', 'rollback'))
+                          AND m.kind IN ('migrate', 'verify', 'rollback') OFFSET 0)
      ORDER BY r.ordinal LIMIT $4";
 
 pub(super) async fn page(

@@ -175,4 +175,14 @@ async fn a_hundred_thousand_users_go_through() {
         after = last;
     }
     assert_eq!(rows, 100_000);
+    let (mut after, mut users) = (None, 0);
+    while let Some(last) = {
+        let page = ledger.users(None, after, 5000).await.unwrap();
+        assert!(page.iter().all(|user| user.entries.len() == 1));
+        users += page.len();
+        page.last().map(|user| user.cursor)
+    } {
+        after = Some(last);
+    }
+    assert_eq!(users, 100_000);
 }

@@ -231,19 +231,28 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
         return Ok(Some(format!("{reason}{advice}")));
     }
     let ledger = engine.ledger.as_ref();
-    if engine.config().broker_kind()? != BrokerKind::Embedded {
-        let buckets = services::buckets(ledger).await;
-        return Ok(services::hindrance(ledger).await.or_else(|| lines::held(&buckets)));
-    }
-    if !is_worked_on(engine)? {
-        return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
-    }
-    let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
-    if let Some(reason) = lines::paced(&ledger.learned_rates().await?, now_s) {
-        return Ok(Some(reason));
-    }
+    // Users who wait for a time to come explain more than a quota that they do not use.
     let horizon = engine.config().worker_settings().horizon();
-    Ok(lines::waits(ledger, run.id, counts, horizon).await)
+    let snoozed = lines::waits(ledger, run.id, counts, horizon).await;
+    let slowed = if engine.config().broker_kind()? != BrokerKind::Embedded {
+        let buckets = services::buckets(ledger).await;
+        services::hindrance(ledger).await.or(snoozed).or_else(|| lines::held(&buckets))
+    } else if is_worked_on(engine)? {
+        let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
+        snoozed.or(lines::paced(&ledger.learned_rates().await?, now_s))
+    } else {
+        return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
+    };
+    let capped = max_rate(engine).await?;
+    let capped = capped.map(|writes| format!("max-rate lets {writes} writes/s through, for all batches"));
+    let reasons: Vec<String> = slowed.into_iter().chain(capped).collect();
+    Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
+}
+
+/// The lowest limit of all batches that are under way: it holds for everybody, since the quota is one.
+async fn max_rate(engine: &Engine) -> anyhow::Result<Option<u32>> {
+    let controls = engine.ledger.controls().await?;
+    Ok(controls.iter().filter_map(|control| control.max_rate).min())
 }
 
 /// Whether somebody moves the run on: services are told apart by `reason`; an embedded ledger is locked by its process.
