@@ -15,6 +15,8 @@ const AHEAD_DAYS: i64 = 16;
 const BEHIND_DAYS: i64 = 2;
 /// So often the days ahead are looked at: years.
 const LOOKS: usize = 100;
+/// A time so near is told to the second.
+const MOMENTS_MS: u64 = 10 * 60 * 1000;
 /// A time so near is told without its day.
 const NEAR_MS: u64 = 18 * 3600 * 1000;
 /// Minutes of a day without a change of the clocks.
@@ -161,11 +163,16 @@ impl Windows {
         }
     }
 
-    /// A time by the operator's clock: `02:40`, with its day where another time is not near.
+    /// A time by the operator's clock: `02:40`, to the second where another time is minutes away, with its day where that
+    /// is far.
     pub fn clock(&self, at_ms: i64, now_ms: i64) -> String {
         let local = self.zone.to_datetime(Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::MAX));
-        let is_near = at_ms.abs_diff(now_ms) < NEAR_MS;
-        local.strftime(if is_near { "%H:%M" } else { "%a %Y-%m-%d %H:%M" }).to_string()
+        let form = match at_ms.abs_diff(now_ms) {
+            0..MOMENTS_MS => "%H:%M:%S",
+            MOMENTS_MS..NEAR_MS => "%H:%M",
+            _ => "%a %Y-%m-%d %H:%M",
+        };
+        local.strftime(form).to_string()
     }
 
     /// The name of the zone.

@@ -9,7 +9,9 @@ use contract::EntryState;
 use std::collections::BTreeMap;
 
 /// Lines of a list that are kept.
-pub(super) const KEPT: usize = 2_000;
+const KEPT: usize = 2_000;
+/// Names of a list that are kept: they are short, and a pass over all users takes longer.
+const KEPT_NAMES: usize = 500_000;
 /// Regions, and departments, that are told apart; all further ones are one.
 const PLACES: usize = 5_000;
 /// What all further ones are called.
@@ -40,9 +42,9 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    fn add(&mut self, item: T) {
+    fn add(&mut self, item: T, limit: usize) {
         self.total += 1;
-        if self.first.len() < KEPT {
+        if self.first.len() < limit {
             self.first.push(item);
         }
     }
@@ -64,7 +66,7 @@ pub(super) struct Gathered {
     pub(super) regions: BTreeMap<String, Place>,
     pub(super) departments: BTreeMap<String, Place>,
     pub(super) lists: BTreeMap<List, Kept<Duty>>,
-    /// The lists of names that reports had first.
+    /// The lists of names that reports had first; empty where nobody asked for them.
     pub(super) names: BTreeMap<Names, Kept<String>>,
 }
 
@@ -130,10 +132,14 @@ impl Gathered {
             place.phone_only += u64::from(lines.contains_key(&List::PhoneOnly));
         }
         for (list, line) in lines {
-            self.lists.entry(list).or_default().add(line);
+            self.lists.entry(list).or_default().add(line, KEPT);
         }
+    }
+
+    /// Adds a user to the lists of names.
+    pub(super) fn add_names(&mut self, person: &Person) {
         for names in Names::ALL.into_iter().filter(|names| names.has(person)) {
-            self.names.entry(names).or_default().add(person.user.clone());
+            self.names.entry(names).or_default().add(person.user.clone(), KEPT_NAMES);
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) async fn write(report: &Report<'_>, out: &mut Out<'_>) -> anyhow::Res
                 serde_json::to_writer(&mut *out, row)?;
             }
             gathered.add(&person);
+            gathered.add_names(&person);
             Ok(true)
         })
         .await?;

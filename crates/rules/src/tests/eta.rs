@@ -115,7 +115,8 @@ fn what_the_quota_never_let_through_is_not_hoped_for() {
 fn a_time_is_told_by_the_operators_clock() {
     assert_eq!(nights().clock(TEN_PM + 4 * HOUR, TEN_PM), "02:00");
     assert_eq!(nights().clock(TEN_PM + 28 * HOUR, TEN_PM), "Wed 2026-11-25 02:00");
-    assert_eq!((always().clock(TEN_PM, TEN_PM).as_str(), always().zone()), ("21:00", "UTC"));
+    assert_eq!(nights().clock(TEN_PM + 90_000, TEN_PM), "22:01:30");
+    assert_eq!((always().clock(TEN_PM, TEN_PM + HOUR).as_str(), always().zone()), ("21:00", "UTC"));
 }
 
 fn some_windows() -> impl Strategy<Value = Windows> {

@@ -24,6 +24,6 @@ th{color:var(--soft);font-weight:600;white-space:nowrap}tbody tr:hover{backgroun
 td.t{white-space:nowrap;font-variant-numeric:tabular-nums}td.u{overflow-wrap:anywhere;min-width:11rem}td.w{overflow-wrap:anywhere}td.z{color:var(--none)}\
 code{font:12px ui-monospace,monospace;background:var(--faint);padding:.05rem .3rem;border-radius:3px;overflow-wrap:anywhere}\
 details{border:1px solid var(--line);border-left:5px solid var(--warn);border-radius:6px;padding:.5rem .9rem;margin:.5rem 0}\
-details.calm{border-left-color:var(--line)}summary{cursor:pointer;font-weight:600}summary b{font-variant-numeric:tabular-nums;display:inline-block;min-width:3.2rem}\
+details.conflicts,details.parked,details.not-as-left{border-left-color:var(--bad)}details.calm{border-left-color:var(--line)}summary{cursor:pointer;font-weight:600}summary b{font-variant-numeric:tabular-nums;display:inline-block;min-width:3.2rem}\
 .do{margin:.4rem 0 .7rem}.old{color:var(--soft)}\
 @media print{nav{display:none}body{max-width:none}details:not([open])>*{display:revert}}";

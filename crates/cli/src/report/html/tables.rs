@@ -10,10 +10,23 @@ use crate::report::{Out, Report};
 use contract::{Code, EntryState};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What waits for the operator comes first, then what the service desk does.
+const ORDER: [List; 7] = [
+    List::Conflicts,
+    List::Parked,
+    List::NotAsLeft,
+    List::MustRegisterAgain,
+    List::PhoneOnly,
+    List::Unmatched,
+    List::Ambiguous,
+];
+/// A list so short is shown open.
+const SHORT: u64 = 10;
+
 pub(super) fn lists(report: &Report<'_>, gathered: &Gathered, out: &mut Out<'_>) -> anyhow::Result<()> {
     writeln!(out, "<h2 id=\"todo\">To do</h2>")?;
     let mut empty = Vec::new();
-    for list in List::ALL {
+    for list in ORDER {
         match gathered.lists.get(&list) {
             Some(kept) => one_list(report, list, kept, out)?,
             None => empty.push(list.title()),
@@ -29,7 +42,9 @@ fn one_list(report: &Report<'_>, list: List, kept: &Kept<Duty>, out: &mut Out<'_
     let command = format!("{} --list {}", command(report), list.word());
     writeln!(
         out,
-        "<details><summary><b>{}</b>{}</summary><p class=\"soft\">For the service desk: <code>{}</code></p>",
+        "<details class=\"{}\"{}><summary><b>{}</b>{}</summary><p class=\"soft\">As a table: <code>{}</code></p>",
+        list.word(),
+        if kept.total <= SHORT { " open" } else { "" },
         number(kept.total),
         list.title(),
         escape(&command)

@@ -62,7 +62,7 @@ impl Watching {
         let settings = settings(engine, run).await?;
         let windows = Windows::parse(&settings.windows, &settings.tz)?;
         let (left, step) = self::left(engine, run, counts).await?;
-        let ceiling = ceiling(engine, run, settled, settings.max_rate).await?;
+        let ceiling = ceiling(engine, run, settled).await?;
         let eta = rules::eta(&history, left, now_ms, &windows, ceiling);
         Ok(eta.map(|eta| Forecast { eta, now_ms, windows, step }))
     }
@@ -101,14 +101,9 @@ async fn left(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<(u6
     Ok((step.users.saturating_sub(step.settled), Some(run.step + 1)))
 }
 
-/// The most users a second that the quota for writes lets through, as far as it was learned, and the batch's own limit.
+/// The most users a second that the quota for writes lets through, as far as it was learned, and the limits of batches.
 #[expect(clippy::cast_precision_loss, reason = "rates")]
-async fn ceiling(
-    engine: &Engine,
-    run: &Run,
-    settled: u64,
-    max_rate: Option<u32>,
-) -> anyhow::Result<Option<f64>> {
+async fn ceiling(engine: &Engine, run: &Run, settled: u64) -> anyhow::Result<Option<f64>> {
     if settled == 0 || run.totals.writes < ENOUGH_WRITES {
         return Ok(None);
     }
@@ -118,9 +113,15 @@ async fn ceiling(
     let kept = kept.iter().find(|(word, _)| is_writes(word)).map(|(_, rate)| *rate);
     let shared = services::buckets(engine.ledger.as_ref()).await;
     let shared = shared.iter().find(|b| b.learned && is_writes(b.bucket.as_str())).map(|b| b.rate_per_s);
-    let limits = [kept.or(shared), max_rate.map(f64::from)];
+    let limits = [kept.or(shared), max_rate(engine).await?.map(f64::from)];
     let lowest = limits.into_iter().flatten().min_by(f64::total_cmp);
     Ok(lowest.map(|writes_per_s| writes_per_s / writes_per_user))
+}
+
+/// The lowest limit of all batches that are under way: it holds for everybody, since the quota is one.
+pub(super) async fn max_rate(engine: &Engine) -> anyhow::Result<Option<u32>> {
+    let controls = engine.ledger.controls().await?;
+    Ok(controls.iter().filter_map(|control| control.max_rate).min())
 }
 
 impl Forecast {

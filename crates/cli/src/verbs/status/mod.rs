@@ -231,28 +231,30 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
         return Ok(Some(format!("{reason}{advice}")));
     }
     let ledger = engine.ledger.as_ref();
+    let is_shared = engine.config().broker_kind()? != BrokerKind::Embedded;
+    if !is_shared && !is_worked_on(engine)? {
+        return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
+    }
+    let hindrance = if is_shared { services::hindrance(ledger).await } else { None };
+    if run.state == RunState::Preparing {
+        let read = ledger.directory_cursor(run.id).await?.users;
+        return Ok(hindrance.or(Some(format!("the directory is being read, {read} users so far"))));
+    }
     // Users who wait for a time to come explain more than a quota that they do not use.
     let horizon = engine.config().worker_settings().horizon();
     let snoozed = lines::waits(ledger, run.id, counts, horizon).await;
-    let slowed = if engine.config().broker_kind()? != BrokerKind::Embedded {
-        let buckets = services::buckets(ledger).await;
-        services::hindrance(ledger).await.or(snoozed).or_else(|| lines::held(&buckets))
-    } else if is_worked_on(engine)? {
-        let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
-        snoozed.or(lines::paced(&ledger.learned_rates().await?, now_s))
+    let paced = if is_shared {
+        lines::held(&services::buckets(ledger).await)
     } else {
-        return Ok(Some("no process works on it; the command that began it resumes it".to_owned()));
+        let now_s = time::OffsetDateTime::now_utc().unix_timestamp() as f64;
+        lines::paced(&ledger.learned_rates().await?, now_s)
     };
-    let capped = max_rate(engine).await?;
-    let capped = capped.map(|writes| format!("max-rate lets {writes} writes/s through, for all batches"));
+    let slowed = hindrance.or(snoozed).or(paced);
+    let capped = eta::max_rate(engine)
+        .await?
+        .map(|writes| format!("max-rate lets {writes} writes/s through, for all batches"));
     let reasons: Vec<String> = slowed.into_iter().chain(capped).collect();
     Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
-}
-
-/// The lowest limit of all batches that are under way: it holds for everybody, since the quota is one.
-async fn max_rate(engine: &Engine) -> anyhow::Result<Option<u32>> {
-    let controls = engine.ledger.controls().await?;
-    Ok(controls.iter().filter_map(|control| control.max_rate).min())
 }
 
 /// Whether somebody moves the run on: services are told apart by `reason`; an embedded ledger is locked by its process.
