@@ -5,14 +5,14 @@
 //! before it was judged; what needs a person halts the run, and `let_go_on` is how a person goes on.
 
 use crate::{Coordinator, Error};
-use contract::{BatchSettings, RunKind};
+use contract::{BatchSettings, RunId, RunKind};
 use ledger::{Event, Run};
 use rules::{Share, Steps, Verdict, Windows};
 
 /// Who files what is decided here.
 pub(crate) const BY: &str = "coordinator";
 /// Words of events.
-const JUDGED: &str = "judged";
+pub(crate) const JUDGED: &str = "judged";
 const STEP: &str = "step";
 pub(crate) const HALTED: &str = "halted";
 /// So many of a batch's last events are looked at.
@@ -40,6 +40,9 @@ pub(crate) struct Pacing {
     abort_at: Share,
     windows: Windows,
     settings: BatchSettings,
+    /// The migration that this one follows in a batch that is kept in step. Its users have been through the steps: now
+    /// those whose record is another one are judged, all together.
+    follows: Option<RunId>,
 }
 
 impl Pacing {
@@ -53,17 +56,21 @@ impl Pacing {
             }
         };
         let unreadable = || Error::Settings(run.spec.batch.clone());
-        let steps: Option<Steps> =
-            settings.canary.as_deref().map(str::parse).transpose().map_err(|_| unreadable())?;
+        let follows = match settings.keep_in_step {
+            true => coordinator.ledger.moved_before(run.id).await?,
+            false => None,
+        };
+        let canary = settings.canary.as_deref().filter(|_| follows.is_none());
+        let steps: Option<Steps> = canary.map(str::parse).transpose().map_err(|_| unreadable())?;
         let abort_at: Share = settings.abort_at.parse().map_err(|_| unreadable())?;
         let windows = Windows::parse(&settings.windows, &settings.tz).map_err(|_| unreadable())?;
-        Ok(Self { steps, abort_at, windows, settings })
+        Ok(Self { steps, abort_at, windows, settings, follows })
     }
 }
 
 impl Coordinator {
     /// The settings of a batch; those of everybody's are the defaults.
-    async fn settings(&self, batch: &str) -> Result<BatchSettings, Error> {
+    pub(crate) async fn settings(&self, batch: &str) -> Result<BatchSettings, Error> {
         match self.ledger.batch(batch).await? {
             Some(found) => {
                 serde_json::from_str(&found.made.settings).map_err(|_| Error::Settings(batch.to_owned()))
@@ -100,8 +107,7 @@ impl Coordinator {
             rules::WindowState::Open { .. } => {}
         }
         if run.steps.len() < 2 {
-            self.tell(run, None).await?;
-            return Ok(Gate::Open);
+            return self.without_steps(run, pacing).await;
         }
         let counts = self.ledger.step_counts(run.id, run.step).await?;
         let is_last = usize::try_from(run.step + 1).is_ok_and(|next| next >= run.steps.len());
@@ -110,12 +116,7 @@ impl Coordinator {
             return Ok(Gate::Open);
         }
         let said = format!("step {} of {} is done", run.step + 1, run.steps.len());
-        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let step = rules::StepCounts {
-            users: number(counts.users),
-            processed: number(counts.processed),
-            failed: number(counts.failed),
-        };
+        let step = judged(counts);
         let verdict = rules::judge(step, pacing.abort_at, false);
         match verdict {
             Verdict::Go => {}
@@ -138,6 +139,41 @@ impl Coordinator {
         self.next_step(run, BY, &format!("{said}: {} processed, {} failed", step.processed, step.failed))
             .await?;
         Ok(Gate::Wait)
+    }
+
+    /// Everybody at once. What follows in a batch that is kept in step is judged as soon as there is enough of it.
+    async fn without_steps(&self, run: &Run, pacing: &Pacing) -> Result<Gate, Error> {
+        if let Some(since) = pacing.follows
+            && let Some(why) = self.too_many_failed(run, since, pacing.abort_at).await?
+            // A person may have said go since.
+            && !self.was_judged(run).await?
+        {
+            self.stand(run, &why).await?;
+            return Ok(Gate::Wait);
+        }
+        self.tell(run, None).await?;
+        Ok(Gate::Open)
+    }
+
+    /// Whether too many failed of those whose record is another one than in an earlier run, and in which words. Too few to
+    /// judge by a rate are let pass: a night brings three changes as often as three hundred.
+    pub(crate) async fn too_many_failed(
+        &self,
+        run: &Run,
+        since: RunId,
+        abort_at: Share,
+    ) -> Result<Option<String>, Error> {
+        let counts = self.ledger.fresh_counts(run.id, since).await?;
+        Ok(match rules::judge(judged(counts), abort_at, true) {
+            verdict @ Verdict::Abort { .. } => Some(format!("of those whose record is a new one, {verdict}")),
+            Verdict::Go | Verdict::Inconclusive { .. } => None,
+        })
+    }
+
+    /// Whether a judgement on the run stands in its record.
+    pub(crate) async fn was_judged(&self, run: &Run) -> Result<bool, Error> {
+        let events = self.ledger.events(Some(&run.spec.batch), EVENTS).await?;
+        Ok(events.iter().any(|event| event.run == Some(run.id) && event.what == JUDGED))
     }
 
     /// Lets a run go on that stands, by a person's word: a step that is done gives way to the next one. Answers that step,
@@ -203,5 +239,15 @@ impl Coordinator {
             self.ledger.tell_waits(run.id, reason).await?;
         }
         Ok(())
+    }
+}
+
+/// What the rows count, as the rules take it.
+fn judged(counts: ledger::StepCounts) -> rules::StepCounts {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    rules::StepCounts {
+        users: number(counts.users),
+        processed: number(counts.processed),
+        failed: number(counts.failed),
     }
 }

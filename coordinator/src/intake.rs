@@ -149,6 +149,10 @@ impl Coordinator {
         let Some((manifest, message)) = page.end else { return Ok(None) };
         crash_point("intake.before-complete");
         self.keep_origin(id, &message.headers).await?;
+        if self.ledger.snapshot(id).await?.is_some() {
+            // The MFA Server's users are again as they once were.
+            self.ledger.came_again(id).await?;
+        }
         match self.complete(&manifest).await {
             Ok(()) => {}
             Err(error @ ledger::Error::Incomplete { .. }) => {

@@ -8,6 +8,7 @@ mod batches;
 mod directory;
 mod error;
 mod gate;
+mod in_step;
 mod intake;
 mod release;
 mod serve;

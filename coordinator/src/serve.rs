@@ -1,4 +1,5 @@
-//! The coordinator's day: snapshots are filed as they come, and every run that is open is driven to its end.
+//! The coordinator's day: snapshots are filed as they come, batches are kept in step with them, and every run that is open
+//! is driven to its end.
 //!
 //! One run's trouble is its own: what waiting mends is tried again, what a person must see halts that run, and the
 //! others go on. Nothing here is kept in memory that a successor would need.
@@ -62,13 +63,22 @@ impl Coordinator {
         channel: Channel,
         shutdown: Shutdown,
     ) -> Result<(), Error> {
-        let mut filing = JoinSet::new();
-        filing.spawn({
+        let mut parts = JoinSet::new();
+        parts.spawn({
             let (coordinator, shutdown) = (Arc::clone(&self), shutdown.clone());
             async move {
                 tokio::select! {
                     () = shutdown.requested() => Ok(()),
                     filed = coordinator.file_snapshots(snapshots.as_ref()) => filed,
+                }
+            }
+        });
+        parts.spawn({
+            let (coordinator, shutdown) = (Arc::clone(&self), shutdown.clone());
+            async move {
+                tokio::select! {
+                    () = shutdown.requested() => Ok(()),
+                    ended = coordinator.stay_in_step() => ended,
                 }
             }
         });
@@ -93,7 +103,7 @@ impl Coordinator {
                     driven.remove(&id);
                     ended?;
                 }
-                Some(joined) = filing.join_next(), if !filing.is_empty() => joined.map_err(Error::Part)??,
+                Some(joined) = parts.join_next(), if !parts.is_empty() => joined.map_err(Error::Part)??,
             }
         }
         while let Some(joined) = drives.join_next().await {

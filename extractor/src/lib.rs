@@ -35,6 +35,7 @@ mod table;
 mod tally;
 mod usernames;
 mod vocabulary;
+mod watch;
 mod wire;
 
 pub use cohorts::{Attributes, CohortRow, Cohorts, cohorts};
@@ -48,4 +49,5 @@ pub use records::{Item, Records, records};
 pub use source::Source;
 pub use survey::{DevicesFile, Survey, survey};
 pub use tally::{GROUPS, Holdings, Tally};
+pub use watch::{Look, Watch};
 pub use wire::{WireDevice, WireSettings, WireUser};

@@ -3,8 +3,8 @@
 //! A sample is never edited. A new version of a shape gets a new sample beside the old one, and both must decode.
 
 use contract::{
-    Change, DirectoryEntry, EntryResult, FingerprintKey, Order, PlanLine, Record, RejectCode, Sealer,
-    SnapshotId, SnapshotMessage, context,
+    BatchSettings, Change, DirectoryEntry, EntryResult, FingerprintKey, LastSent, Order, PlanLine, Record,
+    RejectCode, Sealer, SnapshotId, SnapshotMessage, context,
 };
 use harness::{Site, Tenant};
 use serde::Serialize;
@@ -52,6 +52,24 @@ fn records_orders_and_results_of_every_version_are_read() {
     assert_eq!((taken_back.v, taken_back.conflicts.len()), (1, 2));
     let entry: DirectoryEntry = round("directory-entry-v1.json");
     assert_eq!((entry.v, entry.upn.as_str()), (1, "helga@contoso.example"));
+}
+
+#[test]
+fn settings_of_batches_are_read_also_those_of_before_they_could_be_kept_in_step() {
+    for v in 1..=BatchSettings::VERSION {
+        let settings: BatchSettings = round(&format!("batch-settings-v{v}.json"));
+        assert_eq!((settings.v, settings.keep_in_step, settings.max_rate), (v, true, Some(10)));
+    }
+    let before: BatchSettings = round("batch-settings-v1-before-in-step.json");
+    assert_eq!(before, BatchSettings::default());
+}
+
+#[test]
+fn what_an_extractor_sent_last_is_read() {
+    for v in 1..=LastSent::VERSION {
+        let last: LastSent = round(&format!("last-sent-v{v}.json"));
+        assert_eq!((last.v, last.snapshot.0.len()), (v, 64));
+    }
 }
 
 #[test]

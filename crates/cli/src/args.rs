@@ -366,9 +366,18 @@ pub(crate) enum Serve {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeExtractor {
-    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
-    #[arg(long, value_name = "FILE")]
-    pub(crate) datafile: PathBuf,
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses; it is sent once
+    #[arg(long, value_name = "FILE", required_unless_present = "watch")]
+    pub(crate) datafile: Option<PathBuf>,
+    /// The same, looked at again and again, and sent whenever it is another one and whole
+    #[arg(long, value_name = "FILE", conflicts_with = "datafile")]
+    pub(crate) watch: Option<PathBuf>,
+    /// How often it is looked at: 90s, 15m, 2h
+    #[arg(long, value_name = "TIME", default_value = "15m", requires = "watch")]
+    pub(crate) every: String,
+    /// Where it is kept what was sent last [default: FILE.sent]
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub(crate) sent_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) side: SideFiles,
 }

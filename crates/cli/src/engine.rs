@@ -246,6 +246,11 @@ pub(crate) struct Surveyed {
 }
 
 impl Surveyed {
+    /// A source and what its first pass found.
+    pub(crate) fn of(source: Source, survey: extractor::Survey) -> Self {
+        Self { source, survey }
+    }
+
     /// Reads the datafile again, and sends it.
     pub(crate) async fn publish(
         self,

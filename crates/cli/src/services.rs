@@ -24,8 +24,12 @@ pub(crate) fn missing(seen: &[Seen], kind: ServiceKind) -> Option<String> {
 pub(crate) fn waiting(seen: &[Seen]) -> Option<String> {
     let leads = |s: &Seen| s.presence.kind == ServiceKind::Coordinator && s.presence.waits_for.is_none();
     let is_led = seen.iter().any(leads);
-    // A second coordinator waits for the first one: that is no hindrance.
-    let in_the_way = |s: &&Seen| !(is_led && s.presence.kind == ServiceKind::Coordinator);
+    // A second coordinator waits for the first one, and an extractor for a datafile to come: that is no hindrance.
+    let in_the_way = |s: &&Seen| match s.presence.kind {
+        ServiceKind::Coordinator => !is_led,
+        ServiceKind::Extractor => false,
+        ServiceKind::Worker => true,
+    };
     seen.iter().filter(in_the_way).find_map(|s| {
         let reason = s.presence.waits_for.as_ref()?;
         Some(format!("{} {}: {reason}", s.presence.kind.as_str(), s.presence.name))

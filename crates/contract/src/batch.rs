@@ -73,6 +73,10 @@ pub struct BatchSettings {
     /// Writes a second that its runs may have at most; absent: as many as the tenant takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
+    /// Whether the leading coordinator moves its users again by itself, as soon as a newer datafile says other things of
+    /// them; with the policy of the batch's last migration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_in_step: bool,
 }
 
 impl BatchSettings {
@@ -93,6 +97,7 @@ impl Default for BatchSettings {
             windows: Vec::new(),
             tz: "UTC".to_owned(),
             max_rate: None,
+            keep_in_step: false,
         }
     }
 }

@@ -43,5 +43,5 @@ pub use result::{Conflict, Done, EntryResult};
 pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use slot::{serial_fingerprint, slot_key, slot_of};
-pub use snapshot::{RecordRow, Reject, RejectCode, SnapshotManifest};
+pub use snapshot::{LastSent, RecordRow, Reject, RejectCode, SnapshotManifest};
 pub use snapshot_message::{MessageError, SnapshotMessage};

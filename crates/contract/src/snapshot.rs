@@ -85,3 +85,23 @@ pub struct Reject {
     /// The reason.
     pub code: RejectCode,
 }
+
+/// What a watching extractor sent last. It is kept beside the datafile, so that the next process sends nothing twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LastSent {
+    /// Version of this shape; 1.
+    pub v: u8,
+    /// The snapshot that the broker has whole.
+    pub snapshot: SnapshotId,
+}
+
+impl LastSent {
+    /// The newest version of the shape.
+    pub const VERSION: u8 = 1;
+
+    /// Of a snapshot.
+    pub fn new(snapshot: SnapshotId) -> Self {
+        Self { v: Self::VERSION, snapshot }
+    }
+}

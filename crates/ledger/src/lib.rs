@@ -19,9 +19,9 @@ pub use error::Error;
 pub use postgres::PgLedger;
 pub use rows::{
     Batch, Candidate, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, End, Event,
-    FiledRecord, Finish, Intent, InventoryRow, Lead, MatchCounts, Member, NewBatch, NewIntent, OpenedRun,
-    ParkedMessage, PreImage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, ServiceKind,
-    SlotOutcome, SnapshotFiling, StepCounts, UserCursor, UserHistory, UserResults,
+    FiledRecord, Finish, Intent, InventoryRow, Lead, MatchCounts, Member, NewBatch, NewIntent, Newer,
+    OpenedRun, ParkedMessage, PreImage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen,
+    ServiceKind, SlotOutcome, SnapshotFiling, StepCounts, UserCursor, UserHistory, UserResults,
 };
 pub use sqlite::SqliteLedger;
 
@@ -176,6 +176,35 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The number of the journal's last line (0: there is none) and its digest.
     async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error>;
+
+    // Keeping batches in step with newer snapshots.
+
+    /// The settings of the frozen batches, by name.
+    async fn batch_settings(&self) -> Result<Vec<(String, String)>, Error>;
+
+    /// The last run of a batch that writes: a migration or a rollback.
+    async fn last_written(&self, batch: &str) -> Result<Option<Run>, Error>;
+
+    /// The last migration of the same batch before a run that was moved to its end, unless somebody of the batch was taken
+    /// back since.
+    async fn moved_before(&self, run: RunId) -> Result<Option<RunId>, Error>;
+
+    /// The last rollback after a run, of whatever batch, that shares users with this one.
+    async fn taken_back(&self, batch: &str, after: RunId) -> Result<Option<RunId>, Error>;
+
+    /// Opens a run as the one that follows `after`. Opens nothing where `after` is not done or not the last that wrote to
+    /// the batch any more, where the batch is being verified, or where somebody of it was taken back since. The event is filed with it, as one
+    /// of the new run.
+    async fn open_next_run(&self, spec: &RunSpec, after: RunId, event: &Event) -> Result<Option<Run>, Error>;
+
+    /// What a newer snapshot means to a batch.
+    async fn newer(&self, batch: &str, from: &SnapshotId, to: &SnapshotId) -> Result<Newer, Error>;
+
+    /// How those of a run stand who were not in an earlier one with the same record, as if they were a step.
+    async fn fresh_counts(&self, run: RunId, since: RunId) -> Result<StepCounts, Error>;
+
+    /// Files that a complete snapshot was sent again: it is the one that was completed last from now on.
+    async fn came_again(&self, id: &SnapshotId) -> Result<(), Error>;
 
     // Who is at work.
 

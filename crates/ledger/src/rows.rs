@@ -144,6 +144,17 @@ pub struct StepCounts {
     pub last_settled_at_ms: Option<i64>,
 }
 
+/// What a newer snapshot means to a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Newer {
+    /// Users of the batch whose record is another one than it was, or is there for the first time.
+    pub changed: u64,
+    /// Users of the batch who are not in it.
+    pub gone: u64,
+    /// Users in it who are in no batch at all.
+    pub in_no_batch: u64,
+}
+
 /// Something that somebody did or decided: who, when, why. Append-only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

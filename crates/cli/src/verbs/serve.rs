@@ -4,6 +4,8 @@
 //! ledger and Graph; the coordinator the same. What is away at the start is waited for, as it is later. A first signal
 //! lets what is in hand be finished or handed back, a second one stops at once; both are safe.
 
+mod watch;
+
 use crate::args::{Serve, ServeExtractor};
 use crate::config::Config;
 use crate::engine;
@@ -11,10 +13,10 @@ use crate::meter::Meter;
 use crate::notices::Notices;
 use crate::quota::Book;
 use crate::services::{ACCOUNT, AGAIN, HEARTBEAT};
-use crate::{Exit, keys, lines};
-use anyhow::Context;
+use crate::{Exit, Usage, keys, lines};
+use anyhow::{Context, bail};
 use broker::{Purpose, Queue, Rabbit};
-use contract::Disposition;
+use contract::{Disposition, Sealer, SnapshotManifest};
 use coordinator::{Channel, Coordinator};
 use graph::{Pace, Reader, Writer};
 use ledger::{Ledger, Presence, ServiceKind};
@@ -40,7 +42,7 @@ pub(crate) async fn run(verb: &Serve, config: &Config, json: bool) -> anyhow::Re
     }
 }
 
-/// Sends a datafile and ends. It knows neither the ledger nor Graph.
+/// Sends a datafile and ends, or watches one. It needs neither the ledger nor Graph.
 async fn extractor(
     verb: &ServeExtractor,
     config: &Config,
@@ -49,32 +51,57 @@ async fn extractor(
 ) -> anyhow::Result<Exit> {
     let sealer = keys::shared_sealer(config)?;
     let notices = Notices::new("extract");
-    let surveyed = engine::survey_file(&verb.datafile, &verb.side, &notices).await?;
-    let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
-    let Some(queue) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { return Ok(Exit::Stopped) };
+    let datafile = match (&verb.watch, &verb.datafile) {
+        (Some(path), _) => return watch::run(verb, path, config, &sealer, json, shutdown).await,
+        (None, Some(path)) => path,
+        (None, None) => bail!(Usage("name a datafile with --datafile FILE or --watch FILE".to_owned())),
+    };
+    let surveyed = engine::survey_file(datafile, &verb.side, &notices).await?;
+    let Some(manifest) = send(surveyed, config, &sealer, &notices, shutdown).await? else {
+        return Ok(Exit::Stopped);
+    };
+    notices.end();
+    say_sent(&manifest, json)?;
+    if !json {
+        println!("next: mfa-migrate rehearse   (on a machine that reaches the ledger)");
+    }
+    Ok(Exit::Done)
+}
+
+/// Sends a datafile; nothing when a stop was wished for before the broker had all of it.
+async fn send(
+    surveyed: engine::Surveyed,
+    config: &Config,
+    sealer: &Sealer,
+    notices: &Notices,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<SnapshotManifest>> {
+    let Some(rabbit) = connected(config, shutdown).await? else { return Ok(None) };
+    let Some(queue) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { return Ok(None) };
     notices.step("sending the datafile's users, sealed, to the broker");
-    let sent = tokio::spawn(surveyed.publish(sealer, Arc::clone(&queue)));
+    let sent = tokio::spawn(surveyed.publish(sealer.clone(), Arc::clone(&queue)));
     let sent = tokio::select! {
         () = shutdown.requested() => {
             notices.line("stopped before everything was sent; the same command sends it again, and nothing is filed twice");
-            return Ok(Exit::Stopped);
+            return Ok(None);
         }
         sent = sent => sent?,
         never = notices.hindrance(queue.as_ref()) => match never {},
     };
     rabbit.shut_down(FAREWELL).await;
-    let manifest = sent?;
-    notices.end();
+    sent.map(Some)
+}
+
+fn say_sent(manifest: &SnapshotManifest, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(&manifest)?);
+        println!("{}", serde_json::to_string(manifest)?);
     } else {
         println!(
             "snapshot {} is with the broker: {} users read = {} accepted + {} rejected",
             manifest.id, manifest.read, manifest.accepted, manifest.rejected
         );
-        println!("next: mfa-migrate rehearse   (on a machine that reaches the ledger)");
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Moves users until it is told to stop.

@@ -10,6 +10,7 @@ mod claims;
 mod endings;
 pub(crate) mod fixture;
 mod history;
+mod in_step;
 mod journal;
 mod looking;
 mod matching;
@@ -40,5 +41,6 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     steps::check(&fresh).await;
     way_back::check(&fresh).await;
     journal::check(&fresh).await;
+    in_step::check(&fresh).await;
     random::check(&fresh).await;
 }

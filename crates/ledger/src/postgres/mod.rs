@@ -12,6 +12,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod in_step;
 mod journal;
 mod known;
 mod leadership;
@@ -31,7 +32,7 @@ mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
+    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
@@ -624,6 +625,69 @@ impl Ledger for PgLedger {
     async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error> {
         self.connections
             .read("reading the end of the journal", (), move |db, ()| Box::pin(journal::head(db)))
+            .await
+    }
+
+    async fn batch_settings(&self) -> Result<Vec<(String, String)>, Error> {
+        self.connections
+            .read("reading the settings of batches", (), |db, ()| Box::pin(in_step::settings(db)))
+            .await
+    }
+
+    async fn last_written(&self, batch: &str) -> Result<Option<Run>, Error> {
+        self.connections
+            .read("reading the last run of a batch", batch, |db, batch| {
+                Box::pin(in_step::last_written(db, batch))
+            })
+            .await
+    }
+
+    async fn moved_before(&self, run: RunId) -> Result<Option<RunId>, Error> {
+        self.connections
+            .read("reading the run before", (), move |db, ()| Box::pin(in_step::moved_before(db, run)))
+            .await
+    }
+
+    async fn taken_back(&self, batch: &str, after: RunId) -> Result<Option<RunId>, Error> {
+        self.connections
+            .read("reading the rollbacks", batch, move |db, batch| {
+                Box::pin(in_step::taken_back(db, batch, after))
+            })
+            .await
+    }
+
+    async fn open_next_run(&self, spec: &RunSpec, after: RunId, event: &Event) -> Result<Option<Run>, Error> {
+        let given = (spec.clone(), event.clone());
+        self.connections
+            .write("opening the next run", Shape::Together, given, move |db, (spec, event)| {
+                Box::pin(in_step::open_next(db, spec, after, event))
+            })
+            .await
+    }
+
+    async fn newer(&self, batch: &str, from: &SnapshotId, to: &SnapshotId) -> Result<Newer, Error> {
+        let given = (batch.to_owned(), from.clone(), to.clone());
+        // It reads alone, but whole sets of users.
+        self.connections
+            .write("comparing snapshots", Shape::Sets, given, |db, (batch, from, to)| {
+                Box::pin(in_step::newer(db, batch, from, to))
+            })
+            .await
+    }
+
+    async fn fresh_counts(&self, run: RunId, since: RunId) -> Result<StepCounts, Error> {
+        self.connections
+            .read("counting who is new in a run", (), move |db, ()| {
+                Box::pin(in_step::fresh_counts(db, run, since))
+            })
+            .await
+    }
+
+    async fn came_again(&self, id: &SnapshotId) -> Result<(), Error> {
+        self.connections
+            .write("filing that a snapshot came again", Shape::Statement, id.clone(), |db, id| {
+                Box::pin(in_step::came_again(db, id))
+            })
             .await
     }
 }

@@ -133,7 +133,7 @@ pub(super) async fn open(db: &mut PgConnection, spec: &RunSpec) -> Result<Opened
 
 /// Two processes that open the same run, or make the same batch, at the same time find one. The lock ends with the
 /// transaction.
-async fn one_at_a_time(db: &mut PgConnection) -> Result<(), Fault> {
+pub(super) async fn one_at_a_time(db: &mut PgConnection) -> Result<(), Fault> {
     sqlx::query(
         "SELECT pg_advisory_xact_lock(hashtextextended('mfa-migrate opens in ' || current_schema(), 0))",
     )

@@ -10,6 +10,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod in_step;
 mod journal;
 mod look;
 mod matching;
@@ -30,7 +31,7 @@ mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
+    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
@@ -613,5 +614,74 @@ impl Ledger for SqliteLedger {
 
     async fn journal_head(&self) -> Result<(i64, Vec<u8>), Error> {
         self.connections.read("reading the end of the journal", move |db| Box::pin(journal::head(db))).await
+    }
+
+    async fn batch_settings(&self) -> Result<Vec<(String, String)>, Error> {
+        self.connections
+            .read("reading the settings of batches", move |db| {
+                Box::pin(async move { in_step::settings(db).await })
+            })
+            .await
+    }
+
+    async fn last_written(&self, batch: &str) -> Result<Option<Run>, Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .read("reading the last run of a batch", move |db| {
+                Box::pin(async move { in_step::last_written(db, &batch).await })
+            })
+            .await
+    }
+
+    async fn moved_before(&self, run: RunId) -> Result<Option<RunId>, Error> {
+        self.connections
+            .read("reading the run before", move |db| {
+                Box::pin(async move { in_step::moved_before(db, run).await })
+            })
+            .await
+    }
+
+    async fn taken_back(&self, batch: &str, after: RunId) -> Result<Option<RunId>, Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .read("reading the rollbacks", move |db| {
+                Box::pin(async move { in_step::taken_back(db, &batch, after).await })
+            })
+            .await
+    }
+
+    async fn open_next_run(&self, spec: &RunSpec, after: RunId, event: &Event) -> Result<Option<Run>, Error> {
+        let (spec, event) = (spec.clone(), event.clone());
+        self.connections
+            .write("opening the next run", move |db| {
+                Box::pin(async move { in_step::open_next(db, &spec, after, &event).await })
+            })
+            .await
+    }
+
+    async fn newer(&self, batch: &str, from: &SnapshotId, to: &SnapshotId) -> Result<Newer, Error> {
+        let (batch, from, to) = (batch.to_owned(), from.clone(), to.clone());
+        self.connections
+            .read("comparing snapshots", move |db| {
+                Box::pin(async move { in_step::newer(db, &batch, &from, &to).await })
+            })
+            .await
+    }
+
+    async fn fresh_counts(&self, run: RunId, since: RunId) -> Result<StepCounts, Error> {
+        self.connections
+            .read("counting who is new in a run", move |db| {
+                Box::pin(async move { in_step::fresh_counts(db, run, since).await })
+            })
+            .await
+    }
+
+    async fn came_again(&self, id: &SnapshotId) -> Result<(), Error> {
+        let id = id.clone();
+        self.connections
+            .write("filing that a snapshot came again", move |db| {
+                Box::pin(async move { in_step::came_again(db, &id).await })
+            })
+            .await
     }
 }

@@ -4,7 +4,7 @@
 
 use super::settings;
 use crate::args::{BatchControl, BatchSet};
-use crate::config::Config;
+use crate::config::{BrokerKind, Config};
 use crate::engine::{ALL, Engine};
 use crate::{Exit, Usage};
 use anyhow::bail;
@@ -96,12 +96,38 @@ pub(super) async fn set(verb: &BatchSet, config: &Config) -> anyhow::Result<Exit
     let engine = Engine::beside(config).await?;
     let batch = engine.batch(&verb.name).await?;
     let mut settings = Engine::settings(&batch)?;
+    let was_kept = settings.keep_in_step;
     for change in &verb.settings {
         settings::change(&mut settings, change)?;
+    }
+    if settings.keep_in_step && !was_kept {
+        must_not_be_taken_back(&engine, &verb.name).await?;
     }
     engine.ledger.set_batch(&verb.name, &serde_json::to_string(&settings)?).await?;
     let said = verb.settings.join(" ");
     engine.note_event(&verb.name, None, "set", &format!("{said}{}", because(&verb.why))).await?;
     println!("batch {}: {}", verb.name, settings::line(&settings));
+    if settings.keep_in_step && engine.config().broker_kind()? == BrokerKind::Embedded {
+        println!(
+            "  where no `serve coordinator` runs, `mfa-migrate migrate --batch {} --datafile FILE` moves what changed",
+            verb.name
+        );
+    }
     Ok(Exit::Done)
+}
+
+/// Whoever was taken back is moved forward again by a person alone.
+async fn must_not_be_taken_back(engine: &Engine, name: &str) -> anyhow::Result<()> {
+    let Some(last) = engine.ledger.last_written(name).await? else { return Ok(()) };
+    let back = match last.spec.kind {
+        RunKind::Rollback => Some(last.id),
+        RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+            engine.ledger.taken_back(name, last.id).await?
+        }
+    };
+    let Some(back) = back else { return Ok(()) };
+    bail!(Usage(format!(
+        "users of batch {name} were taken back by run {back}, and nobody is moved forward again by itself; \
+         `mfa-migrate migrate --batch {name}` does it, and then the batch can be kept in step"
+    )))
 }

@@ -6,6 +6,7 @@ mod settings;
 mod show;
 
 pub(crate) use create::{made_of, make_of_region, of_list};
+pub(crate) use settings::seconds;
 
 use crate::args::BatchVerb;
 use crate::config::Config;

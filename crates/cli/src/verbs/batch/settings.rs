@@ -83,8 +83,13 @@ fn apply(settings: &mut BatchSettings, key: &str, value: &str) -> anyhow::Result
                     }
                 };
         }
+        "keep-in-step" => match value {
+            "on" | "yes" | "true" => settings.keep_in_step = true,
+            "off" | "no" | "false" => settings.keep_in_step = false,
+            _ => bail!(unusable("it is on or off".to_owned())),
+        },
         _ => bail!(Usage(format!(
-            "there is no setting \"{key}\"; there are abort-at, approve, canary, max-rate, tz, wait and window"
+            "there is no setting \"{key}\"; there are abort-at, approve, canary, keep-in-step, max-rate, tz, wait and window"
         ))),
     }
     Ok(())
@@ -95,8 +100,8 @@ fn must_be_windows(settings: &BatchSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `90s`, `30m`, `2h`, or seconds.
-fn seconds(text: &str) -> Option<u64> {
+/// `90s`, `30m`, `2h`, or seconds; at most a week.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
     let times = match text.get(digits.len()..)? {
@@ -133,6 +138,9 @@ pub(super) fn line(settings: &BatchSettings) -> String {
     if let Some(rate) = settings.max_rate {
         said.push(format!("{rate} writes/s at most"));
     }
+    if settings.keep_in_step {
+        said.push("kept in step with newer datafiles by `serve coordinator`".to_owned());
+    }
     said.join(", ")
 }
 
@@ -150,6 +158,7 @@ mod tests {
             "canary=0",
             "tz=Berlin",
             "speed=1",
+            "keep-in-step=sometimes",
             "x",
         ] {
             let mut settings = BatchSettings::default();
@@ -167,6 +176,7 @@ mod tests {
             "canary=10,50%,100%",
             "tz=Europe/Berlin",
             "window=22:00-06:00",
+            "keep-in-step=on",
         ] {
             change(&mut settings, said).unwrap();
         }
@@ -174,6 +184,7 @@ mod tests {
             (settings.max_rate, settings.wait_s, settings.abort_at.as_str()),
             (Some(10), 1_800, "0.5%")
         );
+        assert!(settings.keep_in_step);
         change(&mut settings, "max-rate=none").unwrap();
         assert_eq!(settings.max_rate, None);
         assert_eq!(settings.windows, ["22:00-06:00"]);
