@@ -18,6 +18,7 @@ mod fleet_orders;
 mod fleet_silence;
 mod fleet_verbs;
 mod golden;
+mod in_step;
 mod input;
 mod journal;
 mod journey;

@@ -113,6 +113,7 @@ impl Site<'_> {
             let soon = SOON.min(self.every);
             let wait = match looked {
                 Ok(Look::Unchanged) => {
+                    tracing::debug!("the datafile is what was sent last");
                     self.waits.tell(self.notices, None);
                     self.every
                 }
