@@ -23,6 +23,8 @@ const AWAY: rules::Backoff = rules::Backoff { base: Duration::from_millis(250), 
 struct Looked {
     /// By batch: its last migration, and the newest snapshot that says nothing new of its users.
     unchanged: BTreeMap<String, (RunId, SnapshotId)>,
+    /// By batch: its last migration, where that does not keep the next one from beginning.
+    borne: BTreeMap<String, RunId>,
     /// By batch: settings that cannot be read, told once.
     unreadable: BTreeMap<String, String>,
 }
@@ -88,14 +90,14 @@ impl Coordinator {
         if let Some(back) = self.way_back_since(&last).await? {
             return self.let_go(batch, settings, back).await;
         }
+        if last.state != RunState::Done || self.is_held(&last, &settings, looked).await? {
+            return Ok(());
+        }
         let Some((newest, completed_at_ms)) = newest else { return Ok(()) };
         // A datafile that was named when a newer one was there was meant so.
         let is_newer = newest.id != last.spec.snapshot && *completed_at_ms > last.opened_at_ms;
-        if last.state != RunState::Done || !is_newer {
-            return Ok(());
-        }
         let known = (last.id, newest.id.clone());
-        if looked.unchanged.get(batch) == Some(&known) || self.is_held(&last, &settings).await? {
+        if !is_newer || looked.unchanged.get(batch) == Some(&known) {
             return Ok(());
         }
         let newer = self.ledger.newer(batch, &last.spec.snapshot, &newest.id).await?;
@@ -141,19 +143,31 @@ impl Coordinator {
 
     /// Whether the last migration went so badly that a person has to see it before the next one begins; told once. It
     /// may have been over before anybody could stop it. One that stood and was let go on is answered for.
-    async fn is_held(&self, last: &Run, settings: &BatchSettings) -> Result<bool, Error> {
-        let Some(before) = self.ledger.moved_before(last.id).await? else { return Ok(false) };
+    async fn is_held(
+        &self,
+        last: &Run,
+        settings: &BatchSettings,
+        looked: &mut Looked,
+    ) -> Result<bool, Error> {
+        let batch = &last.spec.batch;
+        if looked.borne.get(batch) == Some(&last.id) {
+            return Ok(false);
+        }
         if self.was_judged(last).await? {
             return Ok(self.last_word(last).await?.as_deref() == Some(JUDGED));
         }
-        let abort_at = settings.abort_at.parse().map_err(|_| Error::Settings(last.spec.batch.clone()))?;
-        let Some(failed) = self.too_many_failed(last, before, abort_at).await? else { return Ok(false) };
-        let batch = &last.spec.batch;
-        let why = format!(
-            "{failed}; newer datafiles wait until `mfa-migrate migrate --batch {batch}` goes on with them"
-        );
-        self.note(last, BY, JUDGED, &why).await?;
-        Ok(true)
+        if let Some(before) = self.ledger.moved_before(last.id).await? {
+            let abort_at = settings.abort_at.parse().map_err(|_| Error::Settings(batch.clone()))?;
+            if let Some(failed) = self.too_many_failed(last, before, abort_at).await? {
+                let why = format!(
+                    "{failed}; newer datafiles wait until `mfa-migrate migrate --batch {batch}` goes on with them"
+                );
+                self.note(last, BY, JUDGED, &why).await?;
+                return Ok(true);
+            }
+        }
+        looked.borne.insert(batch.clone(), last.id);
+        Ok(false)
     }
 }
 

@@ -8,6 +8,7 @@ mod aimd;
 mod bare;
 mod ceiling;
 mod control;
+mod delta;
 mod figures;
 mod fleet;
 mod growth;
@@ -33,7 +34,7 @@ use options::{FLAGS, Options};
 use std::io::Write;
 
 /// The benches and what they are about.
-const BENCHES: [(&str, &str); 12] = [
+const BENCHES: [(&str, &str); 13] = [
     ("plan", "users planned a second on one core, normalising included"),
     ("inspect", "inspect over 500,000 users: speed against a bare loop of serde_json, and memory"),
     ("migrate", "20,000 users into a tenant without throttle: requests, round trips and CPU a user"),
@@ -55,6 +56,10 @@ const BENCHES: [(&str, &str); 12] = [
     (
         "rollback",
         "requests of the way back to those of the way forward; a quota's use by 1, 4 and 16 workers (half an hour)",
+    ),
+    (
+        "delta",
+        "a second datafile of 100,000 users with 1 % changed: requests beyond, and time a user (two minutes)",
     ),
     ("control", "from `batch pause` to the last write, with 16 workers (two minutes)"),
     ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
@@ -88,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
         "ceiling" => ceiling::measure(&options).await?,
         "resume" => resume::measure(&options).await?,
         "rollback" => rollback::measure(&options).await?,
+        "delta" => delta::measure(&options).await?,
         "control" => control::measure(&options).await?,
         "growth" => growth::measure(&options).await?,
         _ => bail!("there is no bench {name}; run tests/bench without a name for a list"),

@@ -23,7 +23,7 @@ use telemetry::Shutdown;
 /// A datafile that moved is looked at again after so long, or sooner where it is looked at more often anyway.
 const SOON: Duration = Duration::from_secs(60);
 /// How long a ledger that is away is left alone: nothing here depends on it.
-const LEDGER_AGAIN: Duration = Duration::from_secs(30);
+const LEDGER_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is waited for, in words that name nobody; told to the operator once, and in the ledger.
 #[derive(Default)]
