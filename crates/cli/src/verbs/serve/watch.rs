@@ -180,7 +180,8 @@ fn every(text: &str) -> anyhow::Result<Duration> {
 }
 
 fn beside(datafile: &Path) -> PathBuf {
-    let mut name = datafile.as_os_str().to_owned();
+    // Not in a folder that is named with a slash at its end, but beside it.
+    let mut name = datafile.components().as_path().as_os_str().to_owned();
     name.push(".sent");
     PathBuf::from(name)
 }
