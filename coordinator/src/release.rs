@@ -9,8 +9,9 @@ use crate::{Channel, Coordinator, Error};
 use broker::Message;
 use contract::{Code, EntryState, Order, Policy, RunKind, RunState};
 use ledger::{Counts, Run};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::{Headers, Shutdown, crash_point, ledger_operation};
+use tokio::time::Instant;
 
 /// Entries of one page, at least.
 const PAGE: u32 = 500;

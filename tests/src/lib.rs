@@ -10,6 +10,7 @@ pub mod collector;
 mod company;
 mod fleet;
 mod fleet_sweep;
+pub mod history;
 pub mod journal;
 mod past;
 mod product;

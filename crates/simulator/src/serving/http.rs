@@ -15,7 +15,8 @@ use axum::response::Response;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Graph's largest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;

@@ -1,0 +1,205 @@
+//! The kind in one process, composed as the verbs compose it: extractor, coordinator and worker over one SQLite file and
+//! queues in memory.
+//!
+//! It is opened anew for every verb, as a process is, and takes the ledger over from whoever died.
+
+use super::clock::Clock;
+use super::door::{Door, Hands};
+use super::judge::Fate;
+use super::steps::Ending;
+use anyhow::Context;
+use broker::{EmbeddedQueue, Queue};
+use contract::{FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest, context};
+use coordinator::{Channel, Coordinator, Released};
+use extractor::Source;
+use graph::Pace;
+use ledger::{Counts, Ledger, Run, RunSpec, SqliteLedger};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use telemetry::Shutdown;
+use tokio::sync::Mutex;
+use worker::{Settings, Worker};
+
+/// Messages that a queue in memory holds, as in the product.
+const QUEUE: usize = 1000;
+/// Calls a second that Graph is known to take: nobody waits for the pace.
+const RATE_PER_S: f64 = 1000.0;
+
+/// What every process of a history is given.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub(super) clock: Clock,
+    pub(super) hands: Arc<Mutex<Hands>>,
+    pub(super) ledger: PathBuf,
+    pub(super) sealer: Sealer,
+    pub(super) graph: graph::Config,
+    pub(super) settings: Settings,
+}
+
+/// A process: the ledger with its keys, and what works on it.
+pub(super) struct Office {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) keys: FingerprintKey,
+    pub(super) coordinator: Coordinator,
+    site: Site,
+    pace: Pace,
+}
+
+/// How a run stands after a verb.
+#[derive(Debug, Clone)]
+pub(super) struct Worked {
+    pub(super) run: Run,
+    pub(super) counts: Counts,
+    pub(super) released: Released,
+}
+
+impl Office {
+    /// Opens the ledger to work on it.
+    pub(super) async fn open(site: Site, pace: Pace) -> anyhow::Result<Self> {
+        let elsewhere = site.clock.elsewhere();
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&site.ledger).await?);
+        drop(elsewhere);
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(Door::over(ledger, site.clock.clone(), Arc::clone(&site.hands)));
+        ledger.lead("history").await?;
+        let candidate = site.sealer.seal(context::FINGERPRINT_KEY, &Sealer::new_key()?)?;
+        let kept = ledger.keep(context::FINGERPRINT_KEY, &candidate).await?;
+        let keys = FingerprintKey::new(&site.sealer.open(context::FINGERPRINT_KEY, &kept.0)?);
+        for bucket in graph::Bucket::ALL {
+            pace.restore(bucket.as_str(), RATE_PER_S);
+        }
+        let coordinator = Coordinator::new(Arc::clone(&ledger), site.sealer.clone(), keys.clone());
+        Ok(Self { ledger, keys, coordinator, site, pace })
+    }
+
+    /// Sees to it that a datafile is on file.
+    pub(super) async fn file(&self, datafile: &Path) -> anyhow::Result<SnapshotManifest> {
+        let source = Source { datafile: datafile.to_owned(), devices: None, token_seeds: None };
+        let survey = extractor::survey(&source)?;
+        let id = survey.id();
+        if let Some(manifest) = self.ledger.snapshot(&id).await? {
+            return Ok(manifest);
+        }
+        let queue = EmbeddedQueue::named("snapshot", QUEUE);
+        let publisher = {
+            let (sealer, sink) = (self.site.sealer.clone(), queue.clone());
+            let elsewhere = self.site.clock.elsewhere();
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || {
+                let queue: Arc<dyn Queue> = Arc::new(sink);
+                let sent = extractor::publish(&source, &survey, &sealer, &queue, &runtime);
+                queue.close();
+                drop(elsewhere);
+                sent
+            })
+        };
+        let filed = self.coordinator.intake(&queue, Some(&id)).await;
+        queue.close();
+        publisher.await??;
+        filed?.context("the snapshot was not filed to its end")
+    }
+
+    /// A snapshot on file.
+    pub(super) async fn filed(&self, id: &SnapshotId) -> anyhow::Result<SnapshotManifest> {
+        self.ledger.snapshot(id).await?.context("the snapshot is not on file")
+    }
+
+    /// What a run is about.
+    pub(super) fn spec(
+        kind: RunKind,
+        batch: &str,
+        snapshot: &SnapshotId,
+        policy: &Policy,
+        include_unchanged: bool,
+    ) -> anyhow::Result<RunSpec> {
+        Ok(RunSpec {
+            kind,
+            batch: batch.to_owned(),
+            snapshot: snapshot.clone(),
+            policy: serde_json::to_string(policy)?,
+            policy_hash: rules::policy_hash(policy),
+            plan_hash: None,
+            include_unchanged,
+        })
+    }
+
+    /// Opens a run, or goes on with it, and sees it through.
+    pub(super) async fn work(&self, spec: &RunSpec, ending: Ending) -> anyhow::Result<Worked> {
+        let opened = self.ledger.open_run(spec).await?;
+        let id = opened.run.id;
+        self.ledger.resume_run(id).await?;
+        let run = self.ledger.run(id).await?.context("the run is on file")?;
+        let released = self.work_on(&run, ending).await?;
+        let run = self.ledger.run(id).await?.context("the run is on file")?;
+        Ok(Worked { run, counts: self.ledger.counts(id).await?, released })
+    }
+
+    async fn work_on(&self, run: &Run, ending: Ending) -> anyhow::Result<Released> {
+        let graph = self.site.graph.clone();
+        let hands = match run.spec.kind {
+            RunKind::Migrate | RunKind::Rollback => {
+                worker::Hands::Migrate(graph::Writer::new(graph, self.pace.clone())?)
+            }
+            RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+                worker::Hands::Rehearse(graph::Reader::new(graph, self.pace.clone())?)
+            }
+        };
+        let reader = hands.reader().clone();
+        let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::named("work", QUEUE));
+        let settings = self.site.settings.clone();
+        let channel = Channel {
+            orders: Arc::clone(&orders),
+            stale_after: settings.lease + settings.request_timeout + settings.skew,
+            grace: settings.request_timeout + settings.skew,
+            now_ms: || 0,
+        };
+        let worker = Arc::new(Worker::new(
+            Arc::clone(&self.ledger),
+            Arc::clone(&orders),
+            hands,
+            self.pace.clone(),
+            self.site.sealer.clone(),
+            self.keys.clone(),
+            settings,
+            "history".to_owned(),
+        ));
+        let stop = Shutdown::new();
+        let working = async {
+            let ended = worker.run(stop.clone()).await;
+            stop.request();
+            ended
+        };
+        let driving = async {
+            let released = self.coordinator.drive(run, &reader, &channel, &stop, |_| {}).await;
+            orders.close();
+            released
+        };
+        let interrupting = async {
+            match ending {
+                Ending::Pause(after) => {
+                    tokio::time::sleep(after).await;
+                    self.ledger.halt_run(run.id, "paused by somebody").await?;
+                }
+                Ending::Stop(after) => {
+                    tokio::time::sleep(after).await;
+                    stop.request();
+                }
+                Ending::Whole | Ending::Death(_) => {}
+            }
+            std::future::pending::<Result<std::convert::Infallible, ledger::Error>>().await
+        };
+        tokio::select! {
+            (worked, released) = async { tokio::join!(working, driving) } => {
+                worked?;
+                Ok(released?)
+            }
+            never = interrupting => match never? {},
+        }
+    }
+
+    /// How a run has left each user of Entra, by object id.
+    pub(super) async fn results(&self, run: RunId) -> anyhow::Result<Fate> {
+        let rows = self.ledger.results(run, i64::MIN, 1000).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.user?.0, row.state))).collect())
+    }
+}
