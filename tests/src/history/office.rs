@@ -5,11 +5,10 @@
 
 use super::clock::Clock;
 use super::door::{Door, Hands};
-use super::judge::Fate;
 use super::steps::Ending;
 use anyhow::Context;
 use broker::{EmbeddedQueue, Queue};
-use contract::{FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest, context};
+use contract::{EntryResult, EntryState, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest, context};
 use coordinator::{Channel, Coordinator, Released};
 use extractor::Source;
 use graph::Pace;
@@ -51,6 +50,19 @@ pub(super) struct Worked {
     pub(super) run: Run,
     pub(super) counts: Counts,
     pub(super) released: Released,
+    pub(super) left: Vec<Left>,
+}
+
+/// How a run has left one user of Entra.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    /// Object id.
+    pub(super) user: String,
+    pub(super) state: EntryState,
+    /// Code words, separated by blanks.
+    pub(super) codes: String,
+    /// Absent for users that no worker touched.
+    pub(super) result: Option<EntryResult>,
 }
 
 impl Office {
@@ -131,7 +143,8 @@ impl Office {
         let run = self.ledger.run(id).await?.context("the run is on file")?;
         let released = self.work_on(&run, ending).await?;
         let run = self.ledger.run(id).await?.context("the run is on file")?;
-        Ok(Worked { run, counts: self.ledger.counts(id).await?, released })
+        let (counts, left) = (self.ledger.counts(id).await?, self.results(id).await?);
+        Ok(Worked { run, counts, released, left })
     }
 
     async fn work_on(&self, run: &Run, ending: Ending) -> anyhow::Result<Released> {
@@ -197,9 +210,20 @@ impl Office {
         }
     }
 
-    /// How a run has left each user of Entra, by object id.
-    pub(super) async fn results(&self, run: RunId) -> anyhow::Result<Fate> {
-        let rows = self.ledger.results(run, i64::MIN, 1000).await?;
-        Ok(rows.into_iter().filter_map(|row| Some((row.user?.0, row.state))).collect())
+    /// How a run has left each user of Entra.
+    async fn results(&self, run: RunId) -> anyhow::Result<Vec<Left>> {
+        let mut left = Vec::new();
+        for row in self.ledger.results(run, i64::MIN, 1000).await? {
+            let Some(user) = row.user else { continue };
+            let result = match &row.result {
+                Some(sealed) => {
+                    let at = context::result(run, row.ordinal);
+                    Some(self.site.sealer.open_json::<EntryResult>(&at, &sealed.0)?)
+                }
+                None => None,
+            };
+            left.push(Left { user: user.0, state: row.state, codes: row.codes, result });
+        }
+        Ok(left)
     }
 }

@@ -8,17 +8,20 @@ use super::office::{Office, Site, Worked};
 use super::rig;
 use super::steps::{self, Ending};
 use crate::sweep::Dice;
-use contract::{EntryState, OnDrift, Policy, RunKind, RunState, SnapshotId};
+use contract::{EntryState, OnDrift, Policy, RunKind, RunState};
 use coordinator::Released;
 use graph::Pace;
 use simulator::Faults;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Longest time of the history's clock for one process; whoever takes longer is stuck.
 const LIMIT: Duration = Duration::from_secs(240);
+/// Calls of one verb until it must have come to its end.
+const CALLS: u32 = 6;
 /// Everybody.
 const ALL: &str = "all";
 
@@ -69,6 +72,31 @@ impl Totals {
         self.rollbacks += other.rollbacks;
         self.conflicts += other.conflicts;
         self.parked += other.parked;
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.story)?;
+        self.found.iter().try_for_each(|found| writeln!(f, "  FOUND {found}"))?;
+        write!(f, "again: tests/simulate --seed {}", self.story.seed)
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} histories, {} steps, {} deaths, {} writes, {} rollbacks, {} conflicts, {} parked",
+            self.histories, self.steps, self.deaths, self.writes, self.rollbacks, self.conflicts, self.parked
+        )
     }
 }
 
@@ -133,10 +161,10 @@ struct History {
     site: Site,
     judge: Judge,
     datafile: PathBuf,
-    /// The snapshot of the last migration; absent before the first.
-    moved: Option<SnapshotId>,
     /// A run that is not over: it goes on before anything else writes.
     unfinished: Option<Verb>,
+    /// The way that the last process went: what it has sent may still land.
+    way: Way,
     totals: Totals,
     story: Story,
     folder: TempDir,
@@ -165,7 +193,7 @@ impl History {
         ];
         let (totals, story) = (Totals { histories: 1, ..Totals::default() }, Story { seed, lines });
         Self {
-            dice, company, policy, faults, clock, cloud, site, judge, datafile, moved: None, unfinished: None, totals, story, folder,
+            dice, company, policy, faults, clock, cloud, site, judge, datafile, unfinished: None, way: Way::Still, totals, story, folder,
         }
     }
 
@@ -193,21 +221,15 @@ impl History {
 
     async fn step(&mut self) -> Found {
         let ending = Ending::draw(&mut self.dice);
-        if let Some(Verb::Rollback) = self.unfinished
-            && self.dice.percent(60)
-        {
-            return self.verb(Verb::Rollback, ending).await;
+        if self.unfinished == Some(Verb::Rollback) && self.dice.percent(60) {
+            return self.verb(Verb::Rollback, ending).await.map(drop);
         }
         match self.dice.below(10) {
-            0..=3 => {
-                if self.unfinished == Some(Verb::Rollback) {
-                    return self.verb(Verb::Rollback, ending).await;
-                }
-                self.verb(Verb::Migrate, ending).await
-            }
+            // Nobody goes forward who is on the way back.
+            0..=3 if self.unfinished != Some(Verb::Rollback) => self.verb(Verb::Migrate, ending).await.map(drop),
             4..=6 => self.somebody().await,
-            7 if self.moved.is_some() && self.unfinished.is_none() => self.verb(Verb::Verify, ending).await,
-            8 if self.moved.is_some() => self.verb(Verb::Rollback, ending).await,
+            7 if self.unfinished.is_none() => self.verb(Verb::Verify, ending).await.map(drop),
+            8 => self.verb(Verb::Rollback, ending).await.map(drop),
             9 => {
                 self.company.change_records(&mut self.dice);
                 self.judge.may_move(movable(&self.company));
@@ -224,10 +246,12 @@ impl History {
         if known.is_empty() {
             return Ok(());
         }
-        let no = self.dice.one_of(&known);
-        let (line, call) = steps::somebodys_change(no, &self.judge, &mut self.dice);
         // Nothing of ours is under way any more when it comes, and it is there for everybody before we go on.
         self.clock.pass(steps::until_seen(&self.faults)).await;
+        self.hear(self.way)?;
+        self.way = Way::Still;
+        let no = self.dice.one_of(&known);
+        let (line, call) = steps::somebodys_change(no, &self.judge, &mut self.dice);
         self.cloud.call(&call).await;
         self.clock.pass(steps::until_seen(&self.faults)).await;
         self.tell(line);
@@ -239,63 +263,161 @@ impl History {
         if found.is_empty() { Ok(()) } else { Err(found) }
     }
 
-    /// One process from its beginning to whatever end it is brought to.
-    async fn verb(&mut self, verb: Verb, ending: Ending) -> Found {
+    /// One process from its beginning to whatever end it is brought to. Answers how the run stands, where it came to an
+    /// end of its own.
+    async fn verb(&mut self, verb: Verb, ending: Ending) -> Result<Option<Worked>, Vec<String>> {
         let (site, pace) = (self.site.clone(), Pace::new());
-        let (datafile, policy, moved) = (self.datafile.clone(), self.policy.clone(), self.moved.clone());
+        let (datafile, policy) = (self.datafile.clone(), self.policy.clone());
         let process = tokio::spawn({
             let pace = pace.clone();
             async move {
                 let office = Office::open(site, pace).await?;
-                let manifest = match (verb, moved) {
-                    (Verb::Migrate, _) | (_, None) => office.file(&datafile).await?,
-                    (Verb::Verify | Verb::Rollback, Some(id)) => office.filed(&id).await?,
+                let manifest = match verb {
+                    Verb::Migrate => office.file(&datafile).await?,
+                    Verb::Verify | Verb::Rollback => match office.ledger.latest_run(&[RunKind::Migrate]).await? {
+                        Some(run) => office.filed(&run.spec.snapshot).await?,
+                        None => return Ok(None),
+                    },
                 };
-                let include = verb != Verb::Migrate;
-                let spec = Office::spec(verb.kind(), ALL, &manifest.id, &policy, include)?;
-                let worked = office.work(&spec, ending).await?;
-                let results = office.results(worked.run.id).await?;
-                anyhow::Ok((worked, results))
+                let spec = Office::spec(verb.kind(), ALL, &manifest.id, &policy, verb != Verb::Migrate)?;
+                anyhow::Ok(Some((office.work(&spec, ending).await?, manifest.accepted)))
             }
         });
         let death = match ending {
             Ending::Death(death) => Some(death),
             Ending::Whole | Ending::Pause(_) | Ending::Stop(_) => None,
         };
+        // What an earlier process has sent may land while this one is at work.
+        let way = if self.way == verb.way() || self.way == Way::Still { verb.way() } else { Way::Either };
         let requests = || pace.counts().round_trips;
         let end = self.clock.see_through(process, requests, death, LIMIT).await;
-        let line = format!("{verb:?} {ending:?} at {}", self.clock.now_ms() % 1_000_000);
-        let found = match end {
+        self.way = verb.way();
+        let line = format!("{verb:?} {ending:?}, {} ms", self.clock.now_ms() % 10_000_000);
+        let worked = match end {
             End::Stuck => {
                 self.tell(format!("{line}: stuck"));
-                Err(vec![format!("{verb:?} has not come to its end")])
+                return Err(vec![format!("{verb:?} has not come to its end")]);
             }
             End::Died => {
                 self.totals.deaths += 1;
                 self.tell(format!("{line}: died"));
-                Ok(())
+                self.leave_open(verb);
+                None
             }
             End::Done(Err(error)) => {
                 self.tell(format!("{line}: {error:#}"));
-                Ok(())
+                self.leave_open(verb);
+                if self.faults == (Faults { seed: self.faults.seed, ..Faults::default() }) {
+                    return Err(vec![format!("{verb:?} failed although nothing was wrong: {error:#}")]);
+                }
+                None
             }
-            End::Done(Ok((worked, fate))) => {
-                self.tell(format!("{line}: {:?} {:?}", worked.released, fate));
-                self.ended(verb, &worked, fate)
+            End::Done(Ok(None)) => {
+                self.tell(format!("{line}: nothing was moved yet"));
+                self.unfinished = None;
+                None
+            }
+            End::Done(Ok(Some((worked, accepted)))) => {
+                let counts: Vec<String> =
+                    worked.counts.iter().filter(|(_, n)| **n > 0).map(|(s, n)| format!("{} {n}", s.as_str())).collect();
+                self.tell(format!("{line}: run {} {}: {}", worked.run.id, ended_as(&worked.released), counts.join(", ")));
+                self.hear(way)?;
+                self.ended(verb, &worked, accepted)?;
+                Some(worked)
             }
         };
-        let _ = found;
-        found
+        self.hear(way)?;
+        self.check_pre_images().await?;
+        Ok(worked)
     }
 
-    fn ended(&mut self, verb: Verb, worked: &Worked, fate: Fate) -> Found {
-        self.hear(verb.way())?;
-        let _ = (worked, fate);
-        Ok(())
+    fn leave_open(&mut self, verb: Verb) {
+        // The run may not even have been opened; then going on with it opens it.
+        if verb != Verb::Verify {
+            self.unfinished = Some(verb);
+        }
     }
 
+    /// Checks what a process says that has come to its end.
+    fn ended(&mut self, verb: Verb, worked: &Worked, accepted: u64) -> Found {
+        let Released::Done(_) = worked.released else {
+            self.leave_open(verb);
+            return Ok(());
+        };
+        if verb != Verb::Verify {
+            self.unfinished = None;
+        }
+        let mut found = Vec::new();
+        let sum: u64 = worked.counts.values().sum();
+        if worked.run.state != RunState::Done || worked.counts.iter().any(|(s, n)| !s.is_settled() && *n > 0) {
+            found.push(format!("a run is done and is not: {:?} {:?}", worked.run.state, worked.counts));
+        }
+        if verb == Verb::Migrate && sum != accepted {
+            found.push(format!("{sum} entries for {accepted} records"));
+        }
+        let of = |state| worked.counts.get(&state).copied().unwrap_or(0);
+        self.totals.parked += of(EntryState::Parked);
+        match verb {
+            Verb::Migrate => found.extend(self.judge.after_the_way_forward(&worked.left)),
+            Verb::Rollback => {
+                self.totals.rollbacks += 1;
+                self.totals.conflicts += of(EntryState::Conflict);
+                let fate: Fate = worked.left.iter().map(|left| (left.user.clone(), left.state)).collect();
+                found.extend(self.judge.after_the_way_back(&fate));
+            }
+            Verb::Verify => {}
+        }
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
+    /// No write without its pre-image, and none that holds a value of ours.
+    async fn check_pre_images(&self) -> Found {
+        let Some((standing, keys)) = rig::standing(&self.site).await else { return Ok(()) };
+        let found = self.judge.check_pre_images(&standing, &keys);
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
+    /// The end of every history: back to what was, twice; and sometimes forward and back once more.
     async fn reckoning(&mut self) -> Found {
-        Ok(())
+        let rounds = 1 + self.dice.below(2);
+        for round in 0..rounds {
+            if (round > 0 || self.dice.percent(50)) && self.unfinished != Some(Verb::Rollback) {
+                self.to_the_end(Verb::Migrate).await?;
+            }
+            let Some(back) = self.to_the_end(Verb::Rollback).await? else { return Ok(()) };
+            self.clock.pass(steps::until_seen(&self.faults)).await;
+            self.hear(Way::Back)?;
+            let lines = self.cloud.journal().len();
+            let again = self.to_the_end(Verb::Rollback).await?;
+            let is_parked = back.counts.get(&EntryState::Parked).is_some_and(|n| *n > 0);
+            let writes: Vec<_> = self.cloud.journal().split_off(lines);
+            if !is_parked && !writes.is_empty() {
+                return Err(vec![format!("a second rollback has written: {writes:?} {:?}", again.map(|w| w.counts))]);
+            }
+        }
+        let found = self.judge.compare(&self.cloud.state().await);
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
+    /// Repeats a verb until it has come to its end; nothing where nothing was ever moved.
+    async fn to_the_end(&mut self, verb: Verb) -> Result<Option<Worked>, Vec<String>> {
+        for _ in 0..CALLS {
+            match self.verb(verb, Ending::Whole).await? {
+                Some(worked) if matches!(worked.released, Released::Done(_)) => return Ok(Some(worked)),
+                None if self.unfinished.is_none() => return Ok(None),
+                Some(_) | None => {}
+            }
+        }
+        Err(vec![format!("{verb:?} has not come to its end in {CALLS} calls")])
+    }
+}
+
+fn ended_as(released: &Released) -> String {
+    match released {
+        Released::Done(_) => "done".to_owned(),
+        Released::Stopped(_) => "stopped".to_owned(),
+        Released::Halted(reason) => format!("halted ({reason})"),
+        Released::Closed { reason, .. } => format!("closed ({reason})"),
     }
 }
 

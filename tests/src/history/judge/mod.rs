@@ -2,6 +2,7 @@
 //!
 //! It knows what stood before, who put what where, and which way the product was going. It never asks the product.
 
+mod forward;
 mod restored;
 mod slots;
 #[cfg(test)]
@@ -37,6 +38,8 @@ pub(super) enum Way {
     Back,
     /// Nothing that may write: a verification, or nobody at work.
     Still,
+    /// Either: what one process has sent may land while the next is at work.
+    Either,
 }
 
 /// What the judge knows.
@@ -108,8 +111,9 @@ impl Judge {
                 if let Some(fault) = slot.may_be_written(&key, way, holds) {
                     found.push(format!("{fault}: {line}"));
                 }
-                slot.write(to, from.as_ref());
+                slot.write(to, from.as_ref(), way);
             }
+            Who::Graph if line["clientRequestId"] != SOMEBODY => slot.follow(to, from.as_ref(), way),
             Who::Somebody | Who::Graph | Who::Beginning => slot.change(to, who),
         }
         if let Some(user) = user {
@@ -142,14 +146,12 @@ impl Judge {
 
 /// Whose an effect is. A default that changes in the wake of another method is Graph's.
 fn author<'l>(line: &Value, mut others: impl Iterator<Item = &'l Value>) -> Who {
-    if line["clientRequestId"] == SOMEBODY {
-        Who::Somebody
-    } else if line["method"] == "default"
-        && others.any(|other| other["requestId"] == line["requestId"] && other["method"] != "default")
-    {
-        Who::Graph
-    } else {
-        Who::Ours
+    let in_the_wake = line["method"] == "default"
+        && others.any(|other| other["requestId"] == line["requestId"] && other["method"] != "default");
+    match (in_the_wake, line["clientRequestId"] == SOMEBODY) {
+        (true, _) => Who::Graph,
+        (false, true) => Who::Somebody,
+        (false, false) => Who::Ours,
     }
 }
 

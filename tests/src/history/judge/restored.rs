@@ -17,8 +17,11 @@ impl Judge {
                 found.push(format!("{fault}: {key:?} was {:?}, is {:?} (ours {:?})", era.before, slot.value, era.ours));
             }
         }
-        for slot in self.slots.values_mut() {
-            if slot.era.as_ref().is_some_and(|era| era.before == slot.value) {
+        for (key, slot) in &mut self.slots {
+            // A default that Graph cannot unset is settled as it stands.
+            let is_over = |era: &Era| era.before == slot.value || (key.is_default() && slot.by != Who::Somebody);
+            let parked = slot.user.as_ref().is_some_and(|user| fate.get(user) == Some(&EntryState::Parked));
+            if !parked && slot.era.as_ref().is_some_and(is_over) {
                 slot.era = None;
             }
         }

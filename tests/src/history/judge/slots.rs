@@ -93,19 +93,38 @@ impl Slot {
             }
             // A default may have to move off a method that goes; that is looked at when the way is over.
             Way::Back if !key.is_default() => (!is_ours).then_some("took back what is not ours"),
-            Way::Forward | Way::Back | Way::Still => None,
+            Way::Either if holds && !key.is_default() => {
+                let known = is_ours || self.value == era.before;
+                (!known).then_some("overwrote somebody's change")
+            }
+            Way::Forward | Way::Back | Way::Still | Way::Either => None,
         }
     }
 
-    /// The product has written.
-    pub(super) fn write(&mut self, to: Option<String>, from: Option<&String>) {
+    /// The product has written. What came back by its hand begins anew with its next change.
+    pub(super) fn write(&mut self, to: Option<String>, from: Option<&String>, way: Way) {
         let era = self.era.get_or_insert_with(|| Era { before: from.cloned(), ours: Vec::new() });
         era.ours.push(to.clone());
+        if way == Way::Back && era.before == to {
+            self.era = None;
+        }
         if from.is_none() && to.is_some() {
             self.created_by_us = true;
         }
         self.value = to;
         self.by = Who::Ours;
+    }
+
+    /// Graph has, in the wake of a write of the product's: on the way forward that is the product's doing.
+    pub(super) fn follow(&mut self, to: Option<String>, from: Option<&String>, way: Way) {
+        if way != Way::Back {
+            self.era.get_or_insert_with(|| Era { before: from.cloned(), ours: Vec::new() });
+        } else if self.era.as_ref().is_some_and(|era| era.before == to) {
+            self.era = None;
+        }
+        self.of_others.push(to.clone());
+        self.value = to;
+        self.by = Who::Graph;
     }
 
     /// Somebody else has.
