@@ -4,6 +4,7 @@
 
 use harness::history::{Finding, Totals, walk};
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ const TELL_EVERY: u64 = 500;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = Asked::read(&args) else {
-        eprintln!("usage: simulate [--seeds N] [--from S] [--seed S] [--keep-going]");
+        eprintln!("usage: simulate [--seeds N] [--from S] [--seed S] [--keep DIR] [--keep-going]");
         return ExitCode::from(2);
     };
     let (totals, findings) = asked.walk_all();
@@ -32,6 +33,8 @@ struct Asked {
     from: u64,
     /// All seeds are walked, whatever is found.
     keep_going: bool,
+    /// Where the ledger and the journal go.
+    keep: Option<PathBuf>,
     /// The history is told even where nothing was found.
     tell: bool,
 }
@@ -39,13 +42,14 @@ struct Asked {
 impl Asked {
     /// Nothing where a word is not known or its value cannot be read.
     fn read(args: &[String]) -> Option<Self> {
-        let mut asked = Self { seeds: 1000, from: 1, keep_going: false, tell: false };
+        let mut asked = Self { seeds: 1000, from: 1, keep_going: false, keep: None, tell: false };
         let mut args = args.iter();
         while let Some(name) = args.next() {
             match name.as_str() {
                 "--seeds" => asked.seeds = args.next()?.parse().ok()?,
                 "--from" => asked.from = args.next()?.parse().ok()?,
                 "--seed" => (asked.from, asked.seeds, asked.tell) = (args.next()?.parse().ok()?, 1, true),
+                "--keep" => asked.keep = Some(args.next()?.into()),
                 "--keep-going" => asked.keep_going = true,
                 _ => return None,
             }
@@ -66,7 +70,7 @@ impl Asked {
                         if at >= self.seeds {
                             return;
                         }
-                        let walked = walk(self.from + at);
+                        let walked = walk(self.from + at, self.keep.as_deref());
                         let so_far = done.fetch_add(1, Ordering::SeqCst) + 1;
                         if so_far % TELL_EVERY == 0 || std::io::stderr().is_terminal() && so_far % 20 == 0 {
                             eprintln!("{so_far} of {}", self.seeds);

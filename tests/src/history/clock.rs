@@ -3,6 +3,8 @@
 //! Everything of a history runs on one thread, whose clock is paused. What the runtime cannot see it is told: calls to the
 //! ledger run on SQLite's own threads, so they are counted here. Nobody ever waits for real time to pass.
 
+use graph::Pace;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +16,8 @@ use tokio::time::Instant;
 const STRIDE: Duration = Duration::from_millis(50);
 /// Looks at the sockets in which nothing happens before time goes on: more than one answer of a loopback takes.
 const LOOKS: u32 = 12;
+/// Moments after which what a dead process has sent has arrived.
+const MOMENTS: u32 = 50;
 /// Milliseconds since 1970 UTC at which every history begins.
 const BEGIN_MS: i64 = 1_790_000_000_000;
 
@@ -52,6 +56,48 @@ pub(crate) enum Death {
     Call(u64),
     /// After so many looks at the sockets, counted from the n-th request to Graph.
     Request(u64, u32),
+}
+
+/// What one process has sent to the tenant, and what has reached it.
+pub(super) struct Wire<'w> {
+    pace: &'w Pace,
+    arrived: &'w AtomicU64,
+    before: u64,
+    /// Requests that will never reach it, such as one whose connection could not be had.
+    lost: Cell<u64>,
+}
+
+impl<'w> Wire<'w> {
+    /// Between a process that has sent nothing yet and the tenant.
+    pub(super) fn new(pace: &'w Pace, arrived: &'w AtomicU64) -> Self {
+        Self { pace, arrived, before: arrived.load(Ordering::SeqCst), lost: Cell::new(0) }
+    }
+
+    /// Requests that the process has begun to send.
+    pub(super) fn sent(&self) -> u64 {
+        self.pace.counts().round_trips
+    }
+
+    /// Whether some of them have not reached the tenant.
+    fn is_busy(&self) -> bool {
+        self.sent() > self.here() + self.lost.get()
+    }
+
+    /// Those that have.
+    fn here(&self) -> u64 {
+        self.arrived.load(Ordering::SeqCst) - self.before
+    }
+
+    /// Takes those that have not for lost.
+    fn give_up(&self) {
+        self.lost.set(self.sent().saturating_sub(self.here()));
+    }
+}
+
+/// Lets the machine deliver what it has in hand: a fifth of a millisecond, in real time.
+async fn a_moment() {
+    let waiting = tokio::task::spawn_blocking(|| std::thread::park_timeout(Duration::from_micros(200)));
+    drop(waiting.await);
 }
 
 /// A call that runs on another thread.
@@ -99,12 +145,11 @@ impl Clock {
         }
     }
 
-    /// Sees a process through to its end, moving time on whenever nothing else can happen. `requests` counts what it has
-    /// asked Graph so far.
+    /// Sees a process through to its end, moving time on whenever nothing else can happen.
     pub(super) async fn see_through<T>(
         &self,
         mut process: JoinHandle<T>,
-        requests: impl Fn() -> u64,
+        wire: &Wire<'_>,
         death: Option<Death>,
         limit: Duration,
     ) -> End<T> {
@@ -118,9 +163,9 @@ impl Clock {
         self.0.dies_at.store(last_beat, Ordering::SeqCst);
         let mut fuse = None;
         while began.elapsed() < limit {
-            let mut seen = (beats(), requests());
+            let mut seen = (beats(), wire.sent());
             let mut quiet = 0;
-            while quiet < LOOKS {
+            while quiet < LOOKS || wire.is_busy() {
                 if process.is_finished() {
                     return match (&mut process).await {
                         Ok(end) => End::Done(end),
@@ -128,17 +173,15 @@ impl Clock {
                     };
                 }
                 if let (None, Some(Death::Request(n, looks))) = (fuse, death)
-                    && requests() >= n
+                    && wire.sent() >= n
                 {
                     fuse = Some(looks);
                 }
-                match fuse.as_mut() {
-                    Some(0) => self.0.dead.store(true, Ordering::SeqCst),
-                    Some(looks) => *looks -= 1,
-                    None => {}
+                if fuse == Some(0) {
+                    self.0.dead.store(true, Ordering::SeqCst);
                 }
                 if self.0.dead.load(Ordering::SeqCst) {
-                    self.bury(process).await;
+                    self.bury(process, wire).await;
                     return End::Died;
                 }
                 if self.0.elsewhere.load(Ordering::SeqCst) > 0 {
@@ -147,19 +190,25 @@ impl Clock {
                     continue;
                 }
                 tokio::task::yield_now().await;
-                let now = (beats(), requests());
+                fuse = fuse.map(|looks: u32| looks.saturating_sub(1));
+                let now = (beats(), wire.sent());
                 quiet = if now == seen { quiet + 1 } else { 0 };
                 seen = now;
+                if quiet > LOOKS + MOMENTS {
+                    wire.give_up();
+                } else if quiet > LOOKS {
+                    a_moment().await;
+                }
             }
             tokio::time::advance(STRIDE).await;
         }
         self.0.dead.store(true, Ordering::SeqCst);
-        self.bury(process).await;
+        self.bury(process, wire).await;
         End::Stuck
     }
 
     /// Calls that have begun are let end, so that nothing of the dead one happens afterwards; then it is gone.
-    async fn bury<T>(&self, process: JoinHandle<T>) {
+    async fn bury<T>(&self, process: JoinHandle<T>, wire: &Wire<'_>) {
         while self.0.elsewhere.load(Ordering::SeqCst) > 0 {
             self.0.over.notified().await;
         }
@@ -168,6 +217,12 @@ impl Clock {
         drop(process.await);
         for _ in 0..LOOKS {
             tokio::task::yield_now().await;
+        }
+        // What it has sent arrives now; what it had not sent yet never will.
+        let mut moments = 0;
+        while wire.is_busy() && moments < MOMENTS {
+            a_moment().await;
+            moments += 1;
         }
     }
 

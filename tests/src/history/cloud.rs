@@ -7,6 +7,8 @@ use crate::read_lines;
 use serde_json::{Value, json};
 use simulator::{Faults, Options, State};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,6 +19,8 @@ pub(super) const SOMEBODY: &str = "somebody";
 pub(super) struct Cloud {
     address: String,
     journal: PathBuf,
+    /// Requests that have reached it.
+    pub(super) arrived: Arc<AtomicU64>,
 }
 
 impl Cloud {
@@ -27,8 +31,9 @@ impl Cloud {
         let journal = folder.join("journal.ndjson");
         let state: State = serde_json::from_value(state.clone()).expect("a tenant's state");
         let options = Options { faults, journal: Some(journal.clone()), ..Options::default() };
+        let arrived = Arc::clone(&options.arrived);
         tokio::spawn(simulator::serve(listener, state, options, std::future::pending::<()>()));
-        Self { address, journal }
+        Self { address, journal, arrived }
     }
 
     /// Its base, without a version.

@@ -81,6 +81,18 @@ pub(super) async fn standing(site: &Site) -> Option<(Standing, FingerprintKey)> 
     Some((standing, FingerprintKey::new(&key)))
 }
 
+/// Copies a history's ledger and journal to another folder, for somebody to look into.
+pub(super) async fn keep(site: &Site, folder: &Path, to: &Path) {
+    let mut connection = open(&site.ledger).await;
+    let folded = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
+    folded.expect("the ledger");
+    std::fs::create_dir_all(to).expect("a folder");
+    for name in ["ledger.db", "journal.ndjson"] {
+        // A journal without a line is not there.
+        drop(std::fs::copy(folder.join(name), to.join(name)));
+    }
+}
+
 /// A connection of our own to a ledger.
 pub(super) async fn open(ledger: &Path) -> SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new()

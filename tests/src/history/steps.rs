@@ -82,7 +82,7 @@ pub(super) fn faults(dice: &mut Dice) -> Faults {
 
 /// How long after a change of somebody's it is there for everybody to see.
 pub(super) fn until_seen(faults: &Faults) -> Duration {
-    Duration::from_millis(faults.late_apply_ms.unwrap_or(0).max(faults.not_yet_visible_ms) + 100)
+    Duration::from_millis(faults.late_apply_ms.unwrap_or(0) + faults.not_yet_visible_ms + 100)
 }
 
 /// Somebody's change of a user's methods; in words, and as a call.

@@ -1,6 +1,6 @@
 //! Walks one history from its seed, and tells what was found.
 
-use super::clock::{Clock, End};
+use super::clock::{Clock, End, Wire};
 use super::cloud::Cloud;
 use super::company::{Company, id_of};
 use super::judge::{Fate, Judge, Way};
@@ -14,7 +14,7 @@ use graph::Pace;
 use simulator::Faults;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -100,11 +100,11 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Walks the history of a seed.
+/// Walks the history of a seed. Its ledger and its journal are copied to `keep`, if that is given.
 ///
 /// # Errors
 /// Something happened that must not have.
-pub fn walk(seed: u64) -> Result<(Story, Totals), Box<Finding>> {
+pub fn walk(seed: u64, keep: Option<&Path>) -> Result<(Story, Totals), Box<Finding>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -118,7 +118,7 @@ pub fn walk(seed: u64) -> Result<(Story, Totals), Box<Finding>> {
         let found = history.go().await;
         drop(release);
         drop(holding.await);
-        history.end(found)
+        history.end(found, keep).await
     });
     runtime.shutdown_background();
     ended
@@ -197,8 +197,11 @@ impl History {
         }
     }
 
-    fn end(mut self, found: Found) -> Result<(Story, Totals), Box<Finding>> {
+    async fn end(mut self, found: Found, keep: Option<&Path>) -> Result<(Story, Totals), Box<Finding>> {
         self.totals.writes = self.judge.ours as u64;
+        if let Some(keep) = keep {
+            rig::keep(&self.site, self.folder.path(), keep).await;
+        }
         drop(self.folder);
         match found {
             Ok(()) => Ok((self.story, self.totals)),
@@ -289,10 +292,10 @@ impl History {
         };
         // What an earlier process has sent may land while this one is at work.
         let way = if self.way == verb.way() || self.way == Way::Still { verb.way() } else { Way::Either };
-        let requests = || pace.counts().round_trips;
-        let end = self.clock.see_through(process, requests, death, LIMIT).await;
+        let wire = Wire::new(&pace, &self.cloud.arrived);
+        let end = self.clock.see_through(process, &wire, death, LIMIT).await;
         self.way = verb.way();
-        let line = format!("{verb:?} {ending:?}, {} ms", self.clock.now_ms() % 10_000_000);
+        let line = format!("{verb:?} {ending:?}, {} ms, {} effects", self.clock.now_ms() % 10_000_000, self.cloud.journal().len());
         let worked = match end {
             End::Stuck => {
                 self.tell(format!("{line}: stuck"));
@@ -371,9 +374,9 @@ impl History {
     }
 
     /// No write without its pre-image, and none that holds a value of ours.
-    async fn check_pre_images(&self) -> Found {
+    async fn check_pre_images(&mut self) -> Found {
         let Some((standing, keys)) = rig::standing(&self.site).await else { return Ok(()) };
-        let found = self.judge.check_pre_images(&standing, &keys);
+        let found = self.judge.check_pre_images(&standing, &keys, self.way);
         if found.is_empty() { Ok(()) } else { Err(found) }
     }
 

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -45,6 +46,7 @@ struct Server {
     started: Instant,
     latency: Duration,
     token: Option<String>,
+    arrived: Arc<AtomicU64>,
 }
 
 impl Server {
@@ -81,6 +83,7 @@ where
         started: Instant::now(),
         latency: Duration::from_millis(options.latency_ms),
         token: options.token,
+        arrived: options.arrived,
     });
     let router = Router::new().fallback(handle).with_state(server);
     axum::serve(Lines(listener), router.into_make_service_with_connect_info::<Line>())
@@ -114,6 +117,7 @@ async fn handle(
         let turn = turn(&server, &mut desk, &head, body.as_deref(), received, now);
         let left = server.started.elapsed();
         desk.stats.leave(left);
+        server.arrived.fetch_add(1, Ordering::SeqCst);
         turn.and_then(|turn| desk.finish(left).map(|()| (turn, desk.next_due())))
     };
     match turn {

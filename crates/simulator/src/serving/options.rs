@@ -4,6 +4,8 @@
 //! A share is a number from 0 to 1. Everything is off by default.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// How the tenant is served.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,9 @@ pub struct Options {
     pub journal: Option<PathBuf>,
     /// The one bearer token that is let in; without it, any that is not empty.
     pub token: Option<String>,
+    /// Counts the HTTP requests to Graph that have come in and been judged, for whoever serves the tenant in the process
+    /// of its client and must know what is under way.
+    pub arrived: Arc<AtomicU64>,
 }
 
 /// The quota of the tenant.

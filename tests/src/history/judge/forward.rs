@@ -1,6 +1,6 @@
 //! What must be there when a migration is over, and what must be on file of what was there before.
 
-use super::{Judge, Key, Who, canonical};
+use super::{Judge, Key, Way, Who, canonical};
 use crate::history::office::Left;
 use crate::history::rig::Standing;
 use contract::{Change, FingerprintKey, IntentOutcome, Target, slot_key};
@@ -28,8 +28,16 @@ impl Judge {
     }
 
     /// Compares what is on file of the values before with what was heard.
-    pub(crate) fn check_pre_images(&self, standing: &Standing, keys: &FingerprintKey) -> Vec<String> {
+    pub(crate) fn check_pre_images(
+        &mut self,
+        standing: &Standing,
+        keys: &FingerprintKey,
+        way: Way,
+    ) -> Vec<String> {
         let mut found = Vec::new();
+        if way == Way::Back {
+            self.settle_defaults(standing);
+        }
         for (key, slot, era) in self.eras().filter(|(_, _, era)| !era.ours.is_empty()) {
             let Some(user) = &slot.user else { continue };
             let on_file = standing.get(&(user.clone(), file_key(key, keys)));
@@ -37,6 +45,8 @@ impl Judge {
                 Some(before) if before.as_deref().map(canonical) == era.before => {}
                 // It came back by somebody's hand, or the way back is past it.
                 None if slot.value == era.before => {}
+                // Unset and set since counts as unset.
+                Some(None) if key.is_default() => {}
                 Some(before) => found.push(format!("the value before is not on file: {key:?} {before:?}, it was {:?}", era.before)),
                 None if slot.by == Who::Somebody => {}
                 None => found.push(format!("nothing is on file of what was before: {key:?} was {:?}, is {:?}", era.before, slot.value)),
@@ -52,6 +62,17 @@ impl Judge {
             }
         }
         found
+    }
+
+    /// A default that Graph cannot unset is settled on the way back as it stands: the next change of it begins anew.
+    fn settle_defaults(&mut self, standing: &Standing) {
+        for (_, slot) in self.slots.iter_mut().filter(|(key, _)| key.is_default()) {
+            let Some(user) = &slot.user else { continue };
+            let was_unset = slot.era.as_ref().is_some_and(|era| era.before.is_none());
+            if was_unset && !standing.contains_key(&(user.clone(), Target::Default.as_str().to_owned())) {
+                slot.settle();
+            }
+        }
     }
 }
 

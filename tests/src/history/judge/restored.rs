@@ -22,7 +22,7 @@ impl Judge {
             let is_over = |era: &Era| era.before == slot.value || (key.is_default() && slot.by != Who::Somebody);
             let parked = slot.user.as_ref().is_some_and(|user| fate.get(user) == Some(&EntryState::Parked));
             if !parked && slot.era.as_ref().is_some_and(is_over) {
-                slot.era = None;
+                slot.settle();
             }
         }
         found

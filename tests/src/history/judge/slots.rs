@@ -115,6 +115,12 @@ impl Slot {
         self.by = Who::Ours;
     }
 
+    /// What stands is how it is from now on.
+    pub(super) fn settle(&mut self) {
+        self.era = None;
+        self.of_others.push(self.value.clone());
+    }
+
     /// Graph has, in the wake of a write of the product's: on the way forward that is the product's doing.
     pub(super) fn follow(&mut self, to: Option<String>, from: Option<&String>, way: Way) {
         if way != Way::Back {
