@@ -19,6 +19,7 @@ mod fleet_silence;
 mod fleet_verbs;
 mod golden;
 mod in_step;
+mod histories;
 mod input;
 mod journal;
 mod journey;

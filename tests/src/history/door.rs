@@ -31,6 +31,11 @@ impl Hands {
         Self { connection, set_ms: 0 }
     }
 
+    /// The connection, for a look at the file past the product.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
     async fn set(&mut self, now_ms: i64) {
         if self.set_ms != now_ms {
             let setting = sqlx::query("UPDATE history_clock SET now_ms = ?1").bind(now_ms);

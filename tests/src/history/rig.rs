@@ -62,22 +62,22 @@ pub(super) type Standing = BTreeMap<(String, String), Option<String>>;
 
 /// Reads the pre-images that stand, past the product, and the key that their slots are named by.
 pub(super) async fn standing(site: &Site) -> Option<(Standing, FingerprintKey)> {
-    let mut connection = open(&site.ledger).await;
+    let mut hands = site.hands.lock().await;
+    let connection = hands.connection();
     let kept = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM kept WHERE name = ?1");
-    let kept = kept.bind(context::FINGERPRINT_KEY).fetch_optional(&mut connection).await;
+    let kept = kept.bind(context::FINGERPRINT_KEY).fetch_optional(&mut *connection).await;
     let kept = kept.expect("the ledger")?;
     let key = site.sealer.open(context::FINGERPRINT_KEY, &kept).expect("the key of fingerprints");
     let rows = sqlx::query_as::<_, (String, String, Option<Vec<u8>>)>(
         "SELECT entra, slot, value FROM pre_image WHERE settled_by IS NULL",
     );
-    let rows = rows.fetch_all(&mut connection).await.expect("the pre-images");
+    let rows = rows.fetch_all(&mut *connection).await.expect("the pre-images");
     let open = |(user, slot, value): (String, String, Option<Vec<u8>>)| {
         let at = context::value(&EntraId(user.clone()), &slot);
         let value = value.map(|sealed| site.sealer.open_json::<String>(&at, &sealed).expect("a pre-image"));
         ((user, slot), value)
     };
     let standing = rows.into_iter().map(open).collect();
-    connection.close().await.expect("the ledger");
     Some((standing, FingerprintKey::new(&key)))
 }
 

@@ -63,7 +63,7 @@ pub(super) fn faults(dice: &mut Dice) -> Faults {
         return faults;
     }
     let share = [0.02, 0.05, 0.15];
-    let mut some = |dice: &mut Dice| if dice.percent(50) { dice.one_of(&share) } else { 0.0 };
+    let some = |dice: &mut Dice| if dice.percent(50) { dice.one_of(&share) } else { 0.0 };
     faults.error_rate = some(dice);
     faults.timeout_but_applied = some(dice);
     faults.conflict_but_applied = some(dice);
