@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use contract::{
-    Allowed, EntraId, Fingerprint, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
+    Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
 };
 use ledger::{
@@ -115,6 +115,8 @@ through_the_door! {
     fn set_batch(batch: &str, settings: &str) -> ();
     fn record_event(event: &Event) -> ();
     fn events(batch: Option<&str>, limit: u32) -> Vec<Event>;
+    fn journal(after: i64, limit: u32) -> Vec<JournalLine>;
+    fn journal_head() -> (i64, Vec<u8>);
     fn lead(name: &str) -> Lead;
     fn report_presence(presence: &Presence) -> ();
     fn presences(within: Duration) -> Vec<Seen>;
