@@ -4,7 +4,7 @@ use crate::Assignment;
 use crate::doubt::OpenIntent;
 use contract::{
     Change, Code, Conflict, FingerprintKey, History, IntentOutcome, Note, Outcome, PlanLine, Record,
-    SealError, Sealer, Subject, Target, Token, UserMethods, context, serial_fingerprint,
+    SealError, Sealer, Subject, Target, Token, TokenStatus, UserMethods, context, serial_fingerprint,
 };
 use ledger::{Claim, SlotOutcome};
 use rules::RevertStep;
@@ -48,6 +48,17 @@ pub(crate) struct Filed {
     pub(crate) age: Duration,
 }
 
+impl Filed {
+    /// Whether it took a token from the user: only the inventory tells of it then.
+    pub(crate) fn is_token_taken_back(&self) -> bool {
+        self.change.method == Target::HardwareOath
+            && matches!(
+                self.change.to.as_deref().and_then(TokenStatus::parse),
+                None | Some(TokenStatus::Available)
+            )
+    }
+}
+
 /// A claimed user.
 pub(crate) struct Case {
     pub(crate) claim: Claim,
@@ -65,8 +76,10 @@ pub(crate) struct Case {
     pub(crate) another_attempt: bool,
     /// Graph says that there is no such user.
     pub(crate) gone: bool,
-    /// What other runs have put in place, and how long ago: it may not show yet.
+    /// What other runs have put in place, or taken back, and how long ago: it may not show yet.
     pub(crate) recent: Vec<Filed>,
+    /// What other runs may have put in place before somebody changed it: something else stood there when it was looked for.
+    pub(crate) drifted: Vec<Filed>,
     /// Methods that are neither as before nor as we left them.
     pub(crate) conflicts: Vec<Conflict>,
     /// Their slots.
@@ -126,6 +139,7 @@ impl Case {
         let mut open = Vec::new();
         let mut filed = Vec::new();
         let mut recent = Vec::new();
+        let mut drifted = Vec::new();
         for intent in &claim.intents {
             let Some(sealed) = &intent.to else { continue };
             let change = value(&intent.slot, sealed)?;
@@ -142,8 +156,18 @@ impl Case {
                 Filed { slot: intent.slot.clone(), change, outcome: intent.outcome, age: intent.age };
             if intent.run == assignment.run {
                 filed.push(opened);
-            } else if intent.outcome == Some(IntentOutcome::Applied) {
-                recent.push(opened);
+            } else {
+                match intent.outcome {
+                    Some(IntentOutcome::Applied) => recent.push(opened),
+                    Some(IntentOutcome::Drifted) => drifted.push(opened),
+                    None
+                    | Some(
+                        IntentOutcome::Refused
+                        | IntentOutcome::Invalid
+                        | IntentOutcome::Failed
+                        | IntentOutcome::NotSent,
+                    ) => {}
+                }
             }
         }
         for i in 0..open.len() {
@@ -176,6 +200,7 @@ impl Case {
             outcome: Outcome::Unchanged,
             filed,
             recent,
+            drifted,
             conflicts: Vec::new(),
             left_alone: Vec::new(),
             another_attempt: false,
@@ -202,11 +227,15 @@ impl Case {
         self.pre_images.iter().any(|(on_file, before)| on_file == slot && before.is_none())
     }
 
-    /// Serials of tokens that we may have begun with: the inventory of the run's start is too old for them.
-    pub(crate) fn begun_serials(&self) -> Vec<String> {
+    /// Serials of tokens that we may have begun with, or have just taken back: the inventory of the run's start is too old
+    /// for them.
+    pub(crate) fn begun_serials(&self, horizon: Duration) -> Vec<String> {
         let filed = self.filed.iter().map(|f| &f.change);
+        let back =
+            self.recent.iter().filter(|f| f.age < horizon && f.is_token_taken_back()).map(|f| &f.change);
+        let open = self.open.iter().map(|o| &o.change);
         let mut serials: Vec<String> =
-            filed.chain(self.open.iter().map(|o| &o.change)).filter_map(|c| c.serial.clone()).collect();
+            filed.chain(open).chain(back).filter_map(|c| c.serial.clone()).collect();
         serials.sort_unstable();
         serials.dedup();
         serials

@@ -3,6 +3,7 @@
 //! It never plans on a look in which something of ours may still be missing, never writes over what somebody changed
 //! since, and never does more than was reviewed.
 
+use crate::back::standing;
 use crate::case::{Case, Filed, Progress, Work, note, subject_of};
 use crate::compare::{current_of, same};
 use crate::doubt::{assess, poll_after};
@@ -37,7 +38,13 @@ impl Case {
         self.work.clear();
         self.notes.clear();
         let methods = self.methods.clone();
-        let now = |change: &Change| current_of(&methods, change);
+        let taken = self.recent.iter().filter(|f| f.is_token_taken_back()).map(|f| &f.change);
+        let taken: Vec<(Change, Option<String>)> =
+            taken.map(|change| (change.clone(), standing(self, &methods, change))).collect();
+        let now = |change: &Change| match taken.iter().find(|(taken, _)| taken == change) {
+            Some((_, now)) => now.clone(),
+            None => current_of(&methods, change),
+        };
         if let Some(wait) = self.look_into_doubts(now, settings.horizon()) {
             return Decision::Wait(wait);
         }
@@ -253,7 +260,7 @@ impl Case {
                 ) => {}
             }
         }
-        if change.method == Target::HardwareOath || assignment.policy.on_drift == OnDrift::Overwrite {
+        if assignment.policy.on_drift == OnDrift::Overwrite {
             return None;
         }
         let (_, before) = self.pre_images.iter().find(|(s, _)| *s == slot)?;
@@ -264,9 +271,20 @@ impl Case {
         let is = |value: Option<&str>| same(change.method, now.as_deref(), value);
         let ours = self.ours.iter().find(|(s, _)| *s == slot).and_then(|(_, c)| c.to.as_deref());
         let known = is(before.as_deref()) || (ours.is_some() && is(ours)) || is(change.to.as_deref());
+        let known = known || is_token_underway(change, now.as_deref(), before.as_deref());
         let by_itself = change.method == Target::Default && self.default_came_by_itself();
         (!known && !by_itself).then_some(Code::CloudChanged)
     }
+}
+
+/// Whether a token stands as it does on the way from its value before to ours: on the user and not proven yet, or still in
+/// nobody's hands.
+fn is_token_underway(change: &Change, now: Option<&str>, before: Option<&str>) -> bool {
+    change.method == Target::HardwareOath
+        && match now {
+            None => before.and_then(TokenStatus::parse) == Some(TokenStatus::Available),
+            Some(now) => TokenStatus::parse(now) != Some(TokenStatus::Activated),
+        }
 }
 
 /// Undoes, in an observation, a change that this run has made.

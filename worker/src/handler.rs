@@ -200,7 +200,9 @@ impl Shift {
     /// Steps 2 and 3: observes and plans. Answers the users with something to write; the others get their end.
     async fn observe_and_plan(&self, cases: Vec<Case>, ends: &mut Ends) -> Result<Vec<Case>, Error> {
         let policy = &self.assignment.policy;
-        let tokens = |c: &Case| rules::reads_tokens(&c.record, policy) || !c.begun_serials().is_empty();
+        let horizon = self.settings.horizon();
+        let tokens =
+            |c: &Case| rules::reads_tokens(&c.record, policy) || !c.begun_serials(horizon).is_empty();
         let cases = self.look(cases, tokens, ends).await?;
         crash_point("worker.observed");
         let mut writing = Vec::new();
@@ -301,7 +303,7 @@ impl Shift {
 
     /// Tokens that this run has begun with are looked up again: the run's inventory was read before.
     async fn refresh_inventory(&self, case: &mut Case) -> Result<(), graph::Error> {
-        for serial in case.begun_serials() {
+        for serial in case.begun_serials(self.settings.horizon()) {
             let fresh = self.hands.reader().inventory_by_serial(&serial).await?;
             case.claim.inventory.retain(|t| t.serial != serial);
             case.claim.inventory.extend(fresh);

@@ -4,7 +4,7 @@
 //! they are moved from its accepted to its rejected, so that `read` stays the sum of both.
 
 use crate::Error;
-use contract::{RunId, SnapshotManifest};
+use contract::{IntentOutcome, RunId, SnapshotManifest};
 
 /// The field of a reject that stands for a record whose message came damaged; no field of a source is called so.
 pub(crate) const MESSAGE: &str = "(message)";
@@ -62,4 +62,22 @@ pub(crate) fn no_users_yet(run: RunId) -> Error {
 pub(crate) fn max_rate(settings: &str) -> Option<u32> {
     let settings: serde_json::Value = serde_json::from_str(settings).ok()?;
     settings.get("maxRate")?.as_u64().map(|rate| u32::try_from(rate).unwrap_or(u32::MAX))
+}
+
+/// Whether an intent of an earlier run bears on what comes: nobody knows whether it landed; it is what is known to stand
+/// there, ours or taken back, and may not show yet; or something else stood there when it was asked for last, so that it may
+/// have landed and been changed since. `pre_image_stands`: one that is no newer than the intent.
+pub(crate) fn bears_on_others(
+    outcome: Option<IntentOutcome>,
+    is_known_to_stand: bool,
+    pre_image_stands: bool,
+) -> bool {
+    match outcome {
+        None => true,
+        Some(IntentOutcome::Applied) => is_known_to_stand,
+        Some(IntentOutcome::Drifted) => pre_image_stands,
+        Some(
+            IntentOutcome::Failed | IntentOutcome::NotSent | IntentOutcome::Refused | IntentOutcome::Invalid,
+        ) => false,
+    }
 }

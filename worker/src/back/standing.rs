@@ -84,6 +84,7 @@ impl Case {
                     values.push((change, &change.from));
                 }
             }
+            values.extend(self.drifted.iter().filter(|f| f.slot == key).map(|f| (&f.change, &f.change.to)));
             for filed in filed {
                 values.push((&filed.change, &filed.change.from));
                 // The default may have been set to another one than before, which could not be had.
@@ -107,7 +108,7 @@ impl Case {
         let stands = |slot: &String| self.pre_images.iter().any(|(s, _)| s == slot);
         let ours = self.ours.iter().filter(|(slot, _)| stands(slot)).map(|(_, change)| change);
         let open = self.open_elsewhere.iter().filter(|o| stands(&o.slot)).map(|o| &o.change);
-        let filed = self.filed.iter().map(|f| &f.change);
+        let filed = self.filed.iter().chain(&self.drifted).map(|f| &f.change);
         let mut serials: Vec<String> =
             ours.chain(open).chain(filed).filter_map(|c| c.serial.clone()).collect();
         serials.sort_unstable();

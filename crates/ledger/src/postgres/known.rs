@@ -5,6 +5,7 @@
 use super::decode::{Columns, duration};
 use super::fault::Fault;
 use super::run::writes;
+use crate::filing::bears_on_others;
 use crate::{Claim, Intent, PreImage};
 use contract::{IntentOutcome, RunId, RunKind};
 use sqlx::PgConnection;
@@ -96,14 +97,14 @@ fn add_intent(
         outcome: row.maybe_word("outcome", IntentOutcome::parse)?,
     };
     let applied = intent.outcome == Some(IntentOutcome::Applied) && writes(kind);
-    let is_ours = applied
-        && decided.insert((claim.ordinal, intent.slot.clone()))
-        && kind != RunKind::Rollback
-        && row.value("told")?;
+    let stands: bool = row.value("told")?;
+    let is_newest = applied && decided.insert((claim.ordinal, intent.slot.clone()));
+    let is_ours = is_newest && kind != RunKind::Rollback && stands;
     if is_ours {
         claim.ours.push((intent.slot.clone(), intent.to.clone()));
     }
-    if intent.run == run || intent.outcome.is_none() || is_ours {
+    let is_known_to_stand = is_newest && (stands || kind == RunKind::Rollback);
+    if intent.run == run || bears_on_others(intent.outcome, is_known_to_stand, stands) {
         claim.intents.push(intent);
     }
     Ok(())

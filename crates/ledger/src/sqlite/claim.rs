@@ -6,6 +6,7 @@
 use super::decode::{self, Columns, duration, json, milliseconds};
 use super::fault::Fault;
 use super::run::writes;
+use crate::filing::bears_on_others;
 use crate::{Claim, Intent, PreImage};
 use contract::{EntraId, Fingerprint, IntentOutcome, InventoryToken, RunId, RunKind, Sealed};
 use sqlx::SqliteConnection;
@@ -123,14 +124,14 @@ async fn intents_by_user(
         let intent = decode::intent(row)?;
         let (intents, ours) = found.entry(user.clone()).or_default();
         let applied = intent.outcome == Some(IntentOutcome::Applied) && writes(kind);
-        let is_ours = applied
-            && decided.insert((user, intent.slot.clone()))
-            && kind != RunKind::Rollback
-            && row.value("stands")?;
+        let stands: bool = row.value("stands")?;
+        let is_newest = applied && decided.insert((user, intent.slot.clone()));
+        let is_ours = is_newest && kind != RunKind::Rollback && stands;
         if is_ours {
             ours.push((intent.slot.clone(), intent.to.clone()));
         }
-        if intent.run == run || intent.outcome.is_none() || is_ours {
+        let is_known_to_stand = is_newest && (stands || kind == RunKind::Rollback);
+        if intent.run == run || bears_on_others(intent.outcome, is_known_to_stand, stands) {
             intents.push(intent);
         }
     }
