@@ -64,7 +64,9 @@ impl Case {
             }
             self.outcomes.push(SlotOutcome { slot: slot.clone(), outcome: *outcome });
         }
-        self.open.retain(|o| !finding.outcomes.iter().any(|(slot, _)| slot == &o.slot));
+        self.open.retain(|o| {
+            !finding.outcomes.iter().any(|(slot, _)| slot == &o.slot) && !finding.half_way.contains(&o.slot)
+        });
         let hidden = self.hidden_for(now, horizon);
         let wait = finding.look_again_after.max(hidden);
         self.another_attempt |= wait.is_none() && finding.another_attempt;

@@ -25,6 +25,9 @@ pub(crate) struct Finding {
     pub(crate) outcomes: Vec<(String, IntentOutcome)>,
     /// Something may still land: look again after this, plan nothing before.
     pub(crate) look_again_after: Option<Duration>,
+    /// Slots of which half is there. That is no outcome to be filed: what is there is ours, and is to be found by whoever
+    /// comes next, should nobody get to the other half.
+    pub(crate) half_way: Vec<String>,
     /// Something was waited for until the horizon and is not there, or is only half there: trying again is an attempt.
     pub(crate) another_attempt: bool,
 }
@@ -57,7 +60,8 @@ pub(crate) fn assess(
             IntentOutcome::Applied
         } else if is_half_way(intent, now.as_deref()) {
             finding.another_attempt = true;
-            IntentOutcome::Failed
+            finding.half_way.push(intent.slot.clone());
+            continue;
         } else if intent.age < horizon {
             finding.wait(intent.age, horizon);
             continue;
@@ -201,7 +205,12 @@ mod tests {
             let methods = UserMethods { hardware_oath: tokens, ..UserMethods::default() };
             assess(std::slice::from_ref(&intent), &methods, HORIZON)
         };
-        assert_eq!(seen(vec![token(TokenStatus::Assigned)]).outcomes[0].1, IntentOutcome::Failed);
+        let half = seen(vec![token(TokenStatus::Assigned)]);
+        assert_eq!((half.half_way.len(), half.look_again_after), (1, None));
+        assert!(
+            half.outcomes.is_empty(),
+            "it is on file as one of which nobody knows, until it is activated"
+        );
         assert_eq!(seen(vec![token(TokenStatus::Activated)]).outcomes[0].1, IntentOutcome::Applied);
         assert!(seen(vec![]).look_again_after.is_some(), "absent is not believed before the horizon");
     }

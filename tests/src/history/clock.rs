@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const STRIDE: Duration = Duration::from_millis(50);
 /// Looks at the sockets in which nothing happens before time goes on: more than one answer of a loopback takes.
 const LOOKS: u32 = 12;
+/// So few calls a second that none is ever sent.
+const NOTHING_PER_S: f64 = 1e-6;
 /// Moments after which what a dead process has sent has arrived.
 const MOMENTS: u32 = 50;
 /// Milliseconds since 1970 UTC at which every history begins.
@@ -27,16 +29,51 @@ pub(super) struct Clock(Arc<Inner>);
 
 struct Inner {
     began: Instant,
-    /// Calls to the ledger that have begun or ended.
-    beats: AtomicU64,
     /// Calls that run on other threads now.
     elsewhere: AtomicUsize,
     /// One of those has ended.
     over: Notify,
-    /// The process is dead: whatever it asks the ledger is never answered.
-    dead: AtomicBool,
-    /// The beat at which it dies.
-    dies_at: AtomicU64,
+}
+
+/// The life of one process. Clones are the same life.
+///
+/// Tasks may outlive the task that began them: once it is over, whatever one of them asks the ledger is never answered.
+#[derive(Clone)]
+pub(super) struct Life(Arc<Beats>);
+
+struct Beats {
+    /// Calls to the ledger that have begun or ended.
+    beats: AtomicU64,
+    over: AtomicBool,
+    /// The beat at which it is over.
+    last: AtomicU64,
+}
+
+impl Life {
+    /// A new process.
+    pub(super) fn new() -> Self {
+        let last = AtomicU64::new(u64::MAX);
+        Self(Arc::new(Beats { beats: AtomicU64::new(0), over: AtomicBool::new(false), last }))
+    }
+
+    /// A call to the ledger begins or has ended. One of a dead process goes no further.
+    pub(super) async fn beat(&self) {
+        let beat = self.0.beats.fetch_add(1, Ordering::SeqCst) + 1;
+        if beat >= self.0.last.load(Ordering::SeqCst) {
+            self.end();
+        }
+        if self.is_over() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn end(&self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::SeqCst)
+    }
 }
 
 /// How a process came to its end.
@@ -88,6 +125,13 @@ impl<'w> Wire<'w> {
         self.arrived.load(Ordering::SeqCst) - self.before
     }
 
+    /// Nothing more is sent: a dead process has no quota.
+    fn cut(&self) {
+        for bucket in graph::Bucket::ALL {
+            self.pace.cap(bucket, Some(NOTHING_PER_S));
+        }
+    }
+
     /// Takes those that have not for lost.
     fn give_up(&self) {
         self.lost.set(self.sent().saturating_sub(self.here()));
@@ -113,14 +157,7 @@ impl Drop for Elsewhere {
 impl Clock {
     /// A clock; the runtime's must be paused.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner {
-            began: Instant::now(),
-            beats: AtomicU64::new(0),
-            elsewhere: AtomicUsize::new(0),
-            over: Notify::new(),
-            dead: AtomicBool::new(false),
-            dies_at: AtomicU64::new(u64::MAX),
-        }))
+        Self(Arc::new(Inner { began: Instant::now(), elsewhere: AtomicUsize::new(0), over: Notify::new() }))
     }
 
     /// Now, in milliseconds since 1970 UTC.
@@ -134,33 +171,20 @@ impl Clock {
         Elsewhere(self.clone())
     }
 
-    /// A call to the ledger begins or has ended. One of a dead process goes no further.
-    pub(super) async fn beat(&self) {
-        let beat = self.0.beats.fetch_add(1, Ordering::SeqCst) + 1;
-        if beat >= self.0.dies_at.load(Ordering::SeqCst) {
-            self.0.dead.store(true, Ordering::SeqCst);
-        }
-        if self.0.dead.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Sees a process through to its end, moving time on whenever nothing else can happen.
     pub(super) async fn see_through<T>(
         &self,
         mut process: JoinHandle<T>,
+        life: &Life,
         wire: &Wire<'_>,
         death: Option<Death>,
         limit: Duration,
     ) -> End<T> {
         let began = Instant::now();
-        let beats = || self.0.beats.load(Ordering::SeqCst);
-        self.0.dead.store(false, Ordering::SeqCst);
-        let last_beat = match death {
-            Some(Death::Call(n)) => beats().saturating_add(n),
-            Some(Death::Request(..)) | None => u64::MAX,
-        };
-        self.0.dies_at.store(last_beat, Ordering::SeqCst);
+        let beats = || life.0.beats.load(Ordering::SeqCst);
+        if let Some(Death::Call(n)) = death {
+            life.0.last.store(n, Ordering::SeqCst);
+        }
         let mut fuse = None;
         while began.elapsed() < limit {
             let mut seen = (beats(), wire.sent());
@@ -178,9 +202,9 @@ impl Clock {
                     fuse = Some(looks);
                 }
                 if fuse == Some(0) {
-                    self.0.dead.store(true, Ordering::SeqCst);
+                    life.end();
                 }
-                if self.0.dead.load(Ordering::SeqCst) {
+                if life.is_over() {
                     self.bury(process, wire).await;
                     return End::Died;
                 }
@@ -202,13 +226,14 @@ impl Clock {
             }
             tokio::time::advance(STRIDE).await;
         }
-        self.0.dead.store(true, Ordering::SeqCst);
+        life.end();
         self.bury(process, wire).await;
         End::Stuck
     }
 
     /// Calls that have begun are let end, so that nothing of the dead one happens afterwards; then it is gone.
     async fn bury<T>(&self, process: JoinHandle<T>, wire: &Wire<'_>) {
+        wire.cut();
         while self.0.elsewhere.load(Ordering::SeqCst) > 0 {
             self.0.over.notified().await;
         }

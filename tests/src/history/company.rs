@@ -92,9 +92,7 @@ impl Company {
             kinds.extend(["voiceMobile", "sms"]);
             if dice.percent(25) {
                 let other = number(dice);
-                phones.push(
-                    json!({ "phoneType": "alternateMobile", "phoneNumber": format!("+1 {other}") }),
-                );
+                phones.push(json!({ "phoneType": "alternateMobile", "phoneNumber": format!("+1 {other}") }));
                 kinds.push("voiceAlternateMobile");
             }
         }
@@ -112,7 +110,8 @@ impl Company {
         if held.iter().any(|token| token["status"] == "activated") {
             kinds.push("oath");
         }
-        let default = if !kinds.is_empty() && dice.percent(45) { json!(dice.one_of(&kinds)) } else { Value::Null };
+        let default =
+            if !kinds.is_empty() && dice.percent(45) { json!(dice.one_of(&kinds)) } else { Value::Null };
         json!({
             "id": id_of(no), "userPrincipalName": upn(no),
             "userType": if guest { "Guest" } else { "Member" }, "accountEnabled": true,
@@ -218,6 +217,9 @@ fn record(no: u32, dice: &mut Dice) -> Value {
 pub(super) fn base32_of(no: u32) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     (0..32_u32)
-        .map(|at| LETTERS[((no.wrapping_add(7).wrapping_mul(2_654_435_761).rotate_left(at) >> 3) & 31) as usize] as char)
+        .map(|at| {
+            LETTERS[((no.wrapping_add(7).wrapping_mul(2_654_435_761).rotate_left(at) >> 3) & 31) as usize]
+                as char
+        })
         .collect()
 }

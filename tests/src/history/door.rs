@@ -3,7 +3,7 @@
 //! It changes nothing of a call. It sets the database's clock to the history's before each, and a process that is made to
 //! die dies here: before a call, or after it and before its answer.
 
-use super::clock::Clock;
+use super::clock::{Clock, Life};
 use contract::{
     Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
@@ -48,14 +48,15 @@ impl Hands {
 /// A ledger behind a door.
 pub(super) struct Door {
     inner: Arc<dyn Ledger>,
+    life: Life,
     clock: Clock,
     hands: Arc<Mutex<Hands>>,
 }
 
 impl Door {
     /// Over a ledger.
-    pub(super) fn over(inner: Arc<dyn Ledger>, clock: Clock, hands: Arc<Mutex<Hands>>) -> Self {
-        Self { inner, clock, hands }
+    pub(super) fn over(inner: Arc<dyn Ledger>, life: Life, clock: Clock, hands: Arc<Mutex<Hands>>) -> Self {
+        Self { inner, life, clock, hands }
     }
 }
 
@@ -64,12 +65,12 @@ macro_rules! through_the_door {
         #[async_trait::async_trait]
         impl Ledger for Door {
             $(async fn $name(&self, $($arg: $kind),*) -> Result<$answer, Error> {
-                self.clock.beat().await;
+                self.life.beat().await;
                 let elsewhere = self.clock.elsewhere();
                 self.hands.lock().await.set(self.clock.now_ms()).await;
                 let answer = self.inner.$name($($arg),*).await;
                 drop(elsewhere);
-                self.clock.beat().await;
+                self.life.beat().await;
                 answer
             })*
         }

@@ -3,16 +3,19 @@
 //!
 //! It is opened anew for every verb, as a process is, and takes the ledger over from whoever died.
 
-use super::clock::Clock;
+use super::clock::{Clock, Life};
 use super::door::{Door, Hands};
 use super::steps::Ending;
 use anyhow::Context;
 use broker::{EmbeddedQueue, Queue};
-use contract::{EntryResult, EntryState, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest, context};
+use contract::{
+    EntryResult, EntryState, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId, SnapshotManifest,
+    context,
+};
 use coordinator::{Channel, Coordinator, Released};
 use extractor::Source;
 use graph::Pace;
-use ledger::{Counts, Ledger, Run, RunSpec, SqliteLedger};
+use ledger::{Counts, Ledger, Member, NewBatch, Run, RunSpec, SqliteLedger};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use telemetry::Shutdown;
@@ -67,12 +70,12 @@ pub(super) struct Left {
 
 impl Office {
     /// Opens the ledger to work on it.
-    pub(super) async fn open(site: Site, pace: Pace) -> anyhow::Result<Self> {
+    pub(super) async fn open(site: Site, life: Life, pace: Pace) -> anyhow::Result<Self> {
         let elsewhere = site.clock.elsewhere();
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&site.ledger).await?);
         drop(elsewhere);
         let ledger: Arc<dyn Ledger> =
-            Arc::new(Door::over(ledger, site.clock.clone(), Arc::clone(&site.hands)));
+            Arc::new(Door::over(ledger, life, site.clock.clone(), Arc::clone(&site.hands)));
         ledger.lead("history").await?;
         let candidate = site.sealer.seal(context::FINGERPRINT_KEY, &Sealer::new_key()?)?;
         let kept = ledger.keep(context::FINGERPRINT_KEY, &candidate).await?;
@@ -109,6 +112,27 @@ impl Office {
         queue.close();
         publisher.await??;
         filed?.context("the snapshot was not filed to its end")
+    }
+
+    /// Makes a batch of these users, as `rollback --users` makes one of a list.
+    pub(super) async fn make_batch(
+        &self,
+        name: &str,
+        users: &[String],
+        snapshot: &SnapshotId,
+    ) -> anyhow::Result<()> {
+        let settings = serde_json::json!({ "v": 1, "abortAt": "100%", "tz": "UTC" }).to_string();
+        let batch = NewBatch {
+            name: name.to_owned(),
+            snapshot: snapshot.clone(),
+            selector: serde_json::to_string(&contract::Selector::default())?,
+            settings,
+            by: "history".to_owned(),
+        };
+        self.ledger.create_batch(&batch).await?;
+        let member = |user: &String| Member { user: self.coordinator.user_key(user), matched: true };
+        self.ledger.add_members(name, &users.iter().map(member).collect::<Vec<_>>()).await?;
+        Ok(self.ledger.freeze_batch(name).await?)
     }
 
     /// A snapshot on file.

@@ -107,7 +107,8 @@ pub(super) async fn open(ledger: &Path) -> SqliteConnection {
 fn new_ledger() -> &'static [u8] {
     NEW_LEDGER.get_or_init(|| {
         std::thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let folder = folder();
                 let path = folder.path().join("ledger.db");

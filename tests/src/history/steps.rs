@@ -29,7 +29,9 @@ impl Ending {
         let soon = |dice: &mut Dice| Duration::from_millis(50 * dice.below(30));
         match dice.below(20) {
             0..=3 => Self::Death(Death::Call(1 + dice.below(70))),
-            4..=6 => Self::Death(Death::Request(1 + dice.below(12), u32::try_from(dice.below(8)).unwrap_or(0))),
+            4..=6 => {
+                Self::Death(Death::Request(1 + dice.below(12), u32::try_from(dice.below(8)).unwrap_or(0)))
+            }
             7 => Self::Pause(soon(dice)),
             8 => Self::Stop(soon(dice)),
             _ => Self::Whole,
@@ -51,7 +53,11 @@ pub(super) fn policy(dice: &mut Dice) -> Policy {
         on_drift: if dice.percent(85) { OnDrift::Hold } else { OnDrift::Overwrite },
         promote_backup_to_mobile: dice.percent(30),
         backup_to_free_office: dice.percent(30),
-        app_codes: if dice.percent(25) { contract::AppCodes::HardwareOath } else { contract::AppCodes::Report },
+        app_codes: if dice.percent(25) {
+            contract::AppCodes::HardwareOath
+        } else {
+            contract::AppCodes::Report
+        },
         ..Policy::default()
     }
 }
@@ -67,7 +73,7 @@ pub(super) fn faults(dice: &mut Dice) -> Faults {
     faults.error_rate = some(dice);
     faults.timeout_but_applied = some(dice);
     faults.conflict_but_applied = some(dice);
-    faults.drop_connection = some(dice);
+    faults.drop_connection = some(dice) / 3.0;
     let late = some(dice);
     if late > 0.0 {
         faults.late_apply_ms = Some(100 + dice.below(800));
@@ -96,8 +102,13 @@ pub(super) fn somebodys_change(no: u32, judge: &Judge, dice: &mut Dice) -> (Stri
     let wanted = |method: &str, dice: &mut Dice| {
         let key = Key::Method(user.clone(), method.to_owned());
         let era = judge.slot(&key).and_then(|slot| slot.era.clone());
-        let known = era.map(|era| if dice.percent(50) { era.before } else { era.ours.last().cloned().flatten() });
-        match known.flatten().filter(|_| dice.percent(30)).and_then(|n| n.strip_prefix("+1").map(str::to_owned)) {
+        let known =
+            era.map(|era| if dice.percent(50) { era.before } else { era.ours.last().cloned().flatten() });
+        match known
+            .flatten()
+            .filter(|_| dice.percent(30))
+            .and_then(|n| n.strip_prefix("+1").map(str::to_owned))
+        {
             Some(number) => format!("+1 {number}"),
             None => format!("+1 {}", number(dice)),
         }
@@ -106,23 +117,36 @@ pub(super) fn somebodys_change(no: u32, judge: &Judge, dice: &mut Dice) -> (Stri
         0..=4 => {
             let kind = dice.one_of(&["mobile", "mobile", "alternateMobile", "office"]);
             let number = wanted(kind, dice);
-            (format!("somebody sets {kind} of user {no} to {number}"), Call::phone(&user, kind, stands(kind).is_some(), Some(&number)))
+            (
+                format!("somebody sets {kind} of user {no} to {number}"),
+                Call::phone(&user, kind, stands(kind).is_some(), Some(&number)),
+            )
         }
         5 | 6 => {
             let kind = dice.one_of(&["mobile", "alternateMobile", "office"]);
             (format!("somebody takes {kind} of user {no} away"), Call::phone(&user, kind, true, None))
         }
         7 | 8 => {
-            let to = dice.one_of(&["sms", "voiceMobile", "voiceAlternateMobile", "voiceOffice", "oath", "push"]);
+            let to =
+                dice.one_of(&["sms", "voiceMobile", "voiceAlternateMobile", "voiceOffice", "oath", "push"]);
             (format!("somebody sets the default of user {no} to {to}"), Call::default(&user, to))
         }
         _ => {
             let serial = format!("90{no:05}");
             if judge.slot(&Key::Token(serial.clone())).is_some_and(|slot| slot.value.is_some()) {
-                (format!("somebody takes the token of user {no} away"), Call::unassign(&user, &format!("00000000-0000-4000-9000-{no:012}")))
+                (
+                    format!("somebody takes the token of user {no} away"),
+                    Call::unassign(&user, &format!("00000000-0000-4000-9000-{no:012}")),
+                )
             } else {
                 let holder = dice.percent(50).then_some(user.as_str());
-                (format!("somebody makes the token of user {no}, in the user's hands: {}", holder.is_some()), Call::create_token(&serial, &base32_of(no), holder))
+                (
+                    format!(
+                        "somebody makes the token of user {no}, in the user's hands: {}",
+                        holder.is_some()
+                    ),
+                    Call::create_token(&serial, &base32_of(no), holder),
+                )
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Walks one history from its seed, and tells what was found.
 
-use super::clock::{Clock, End, Wire};
+use super::clock::{Clock, End, Life, Wire};
 use super::cloud::Cloud;
-use super::company::{Company, id_of};
+use super::company::{Company, id_of, upn};
 use super::judge::{Fate, Judge, Way};
 use super::office::{Office, Site, Worked};
 use super::rig;
@@ -19,11 +19,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Longest time of the history's clock for one process; whoever takes longer is stuck.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(1800);
 /// Calls of one verb until it must have come to its end.
 const CALLS: u32 = 6;
 /// Everybody.
 const ALL: &str = "all";
+/// Some of them.
+const SOME: &str = "some";
 
 /// What happened, in words, one line a step.
 #[derive(Debug, Clone, Default)]
@@ -150,6 +152,22 @@ impl Verb {
     }
 }
 
+/// Whom a verb is about: everybody, or the batch of some that was made first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    All,
+    Some,
+}
+
+impl Of {
+    fn batch(self) -> &'static str {
+        match self {
+            Self::All => ALL,
+            Self::Some => SOME,
+        }
+    }
+}
+
 /// A history under way.
 struct History {
     dice: Dice,
@@ -162,7 +180,9 @@ struct History {
     judge: Judge,
     datafile: PathBuf,
     /// A run that is not over: it goes on before anything else writes.
-    unfinished: Option<Verb>,
+    unfinished: Option<(Verb, Of)>,
+    /// Whether the batch of some was made.
+    has_batch: bool,
     /// The way that the last process went: what it has sent may still land.
     way: Way,
     totals: Totals,
@@ -193,7 +213,21 @@ impl History {
         ];
         let (totals, story) = (Totals { histories: 1, ..Totals::default() }, Story { seed, lines });
         Self {
-            dice, company, policy, faults, clock, cloud, site, judge, datafile, unfinished: None, way: Way::Still, totals, story, folder,
+            dice,
+            company,
+            policy,
+            faults,
+            clock,
+            cloud,
+            site,
+            judge,
+            datafile,
+            unfinished: None,
+            has_batch: false,
+            way: Way::Still,
+            totals,
+            story,
+            folder,
         }
     }
 
@@ -210,6 +244,9 @@ impl History {
     }
 
     async fn go(&mut self) -> Found {
+        if self.dice.percent(50) {
+            self.make_batch().await?;
+        }
         let steps = 2 + self.dice.below(7);
         for _ in 0..steps {
             self.step().await?;
@@ -222,17 +259,54 @@ impl History {
         self.story.lines.push(line);
     }
 
+    /// Some users under a name, before anything was moved.
+    async fn make_batch(&mut self) -> Found {
+        let mut users: Vec<String> = Vec::new();
+        for person in &self.company.people {
+            if users.is_empty() || self.dice.percent(50) {
+                users.push(upn(person.no));
+            }
+        }
+        let (site, life, pace) = (self.site.clone(), Life::new(), Pace::new());
+        let (datafile, names) = (self.datafile.clone(), users.clone());
+        let making = tokio::spawn({
+            let (life, pace) = (life.clone(), pace.clone());
+            async move {
+                let office = Office::open(site, life, pace).await?;
+                let manifest = office.file(&datafile).await?;
+                office.make_batch(SOME, &names, &manifest.id).await
+            }
+        });
+        let wire = Wire::new(&pace, &self.cloud.arrived);
+        match self.clock.see_through(making, &life, &wire, None, LIMIT).await {
+            End::Done(Ok(())) => {}
+            End::Done(Err(error)) => return Err(vec![format!("no batch: {error:#}")]),
+            End::Died | End::Stuck => return Err(vec!["the batch was not made".to_owned()]),
+        }
+        self.has_batch = true;
+        self.tell(format!("a batch of {}", users.join(", ")));
+        Ok(())
+    }
+
     async fn step(&mut self) -> Found {
         let ending = Ending::draw(&mut self.dice);
-        if self.unfinished == Some(Verb::Rollback) && self.dice.percent(60) {
-            return self.verb(Verb::Rollback, ending).await.map(drop);
+        let some = self.has_batch && self.dice.percent(50);
+        // What has been begun goes on, or back, before others are begun with.
+        let of = match self.unfinished {
+            Some((_, of)) => of,
+            None if some => Of::Some,
+            None => Of::All,
+        };
+        let is_on_its_way_back = matches!(self.unfinished, Some((Verb::Rollback, _)));
+        if is_on_its_way_back && self.dice.percent(60) {
+            return self.verb(Verb::Rollback, of, ending).await.map(drop);
         }
         match self.dice.below(10) {
             // Nobody goes forward who is on the way back.
-            0..=3 if self.unfinished != Some(Verb::Rollback) => self.verb(Verb::Migrate, ending).await.map(drop),
+            0..=3 if !is_on_its_way_back => self.verb(Verb::Migrate, of, ending).await.map(drop),
             4..=6 => self.somebody().await,
-            7 if self.unfinished.is_none() => self.verb(Verb::Verify, ending).await.map(drop),
-            8 => self.verb(Verb::Rollback, ending).await.map(drop),
+            7 if self.unfinished.is_none() => self.verb(Verb::Verify, of, ending).await.map(drop),
+            8 => self.verb(Verb::Rollback, of, ending).await.map(drop),
             9 => {
                 self.company.change_records(&mut self.dice);
                 self.judge.may_move(movable(&self.company));
@@ -268,21 +342,24 @@ impl History {
 
     /// One process from its beginning to whatever end it is brought to. Answers how the run stands, where it came to an
     /// end of its own.
-    async fn verb(&mut self, verb: Verb, ending: Ending) -> Result<Option<Worked>, Vec<String>> {
-        let (site, pace) = (self.site.clone(), Pace::new());
+    async fn verb(&mut self, verb: Verb, of: Of, ending: Ending) -> Result<Option<Worked>, Vec<String>> {
+        let (site, life, pace) = (self.site.clone(), Life::new(), Pace::new());
         let (datafile, policy) = (self.datafile.clone(), self.policy.clone());
         let process = tokio::spawn({
-            let pace = pace.clone();
+            let (life, pace) = (life.clone(), pace.clone());
             async move {
-                let office = Office::open(site, pace).await?;
+                let office = Office::open(site, life, pace).await?;
                 let manifest = match verb {
                     Verb::Migrate => office.file(&datafile).await?,
-                    Verb::Verify | Verb::Rollback => match office.ledger.latest_run(&[RunKind::Migrate]).await? {
-                        Some(run) => office.filed(&run.spec.snapshot).await?,
-                        None => return Ok(None),
-                    },
+                    Verb::Verify | Verb::Rollback => {
+                        match office.ledger.latest_run(&[RunKind::Migrate]).await? {
+                            Some(run) => office.filed(&run.spec.snapshot).await?,
+                            None => return Ok(None),
+                        }
+                    }
                 };
-                let spec = Office::spec(verb.kind(), ALL, &manifest.id, &policy, verb != Verb::Migrate)?;
+                let spec =
+                    Office::spec(verb.kind(), of.batch(), &manifest.id, &policy, verb != Verb::Migrate)?;
                 anyhow::Ok(Some((office.work(&spec, ending).await?, manifest.accepted)))
             }
         });
@@ -293,9 +370,10 @@ impl History {
         // What an earlier process has sent may land while this one is at work.
         let way = if self.way == verb.way() || self.way == Way::Still { verb.way() } else { Way::Either };
         let wire = Wire::new(&pace, &self.cloud.arrived);
-        let end = self.clock.see_through(process, &wire, death, LIMIT).await;
+        let end = self.clock.see_through(process, &life, &wire, death, LIMIT).await;
         self.way = verb.way();
-        let line = format!("{verb:?} {ending:?}, {} ms, {} effects", self.clock.now_ms() % 10_000_000, self.cloud.journal().len());
+        let line =
+            format!("{verb:?} of {} {ending:?}, at {} ms", of.batch(), self.clock.now_ms() % 10_000_000);
         let worked = match end {
             End::Stuck => {
                 self.tell(format!("{line}: stuck"));
@@ -304,12 +382,12 @@ impl History {
             End::Died => {
                 self.totals.deaths += 1;
                 self.tell(format!("{line}: died"));
-                self.leave_open(verb);
+                self.leave_open(verb, of);
                 None
             }
             End::Done(Err(error)) => {
                 self.tell(format!("{line}: {error:#}"));
-                self.leave_open(verb);
+                self.leave_open(verb, of);
                 if self.faults == (Faults { seed: self.faults.seed, ..Faults::default() }) {
                     return Err(vec![format!("{verb:?} failed although nothing was wrong: {error:#}")]);
                 }
@@ -321,11 +399,20 @@ impl History {
                 None
             }
             End::Done(Ok(Some((worked, accepted)))) => {
-                let counts: Vec<String> =
-                    worked.counts.iter().filter(|(_, n)| **n > 0).map(|(s, n)| format!("{} {n}", s.as_str())).collect();
-                self.tell(format!("{line}: run {} {}: {}", worked.run.id, ended_as(&worked.released), counts.join(", ")));
+                let counts: Vec<String> = worked
+                    .counts
+                    .iter()
+                    .filter(|(_, n)| **n > 0)
+                    .map(|(s, n)| format!("{} {n}", s.as_str()))
+                    .collect();
+                self.tell(format!(
+                    "{line}: run {} {}: {}",
+                    worked.run.id,
+                    ended_as(&worked.released),
+                    counts.join(", ")
+                ));
                 self.hear(way)?;
-                self.ended(verb, &worked, accepted)?;
+                self.ended(verb, of, &worked, accepted)?;
                 Some(worked)
             }
         };
@@ -334,17 +421,17 @@ impl History {
         Ok(worked)
     }
 
-    fn leave_open(&mut self, verb: Verb) {
+    fn leave_open(&mut self, verb: Verb, of: Of) {
         // The run may not even have been opened; then going on with it opens it.
         if verb != Verb::Verify {
-            self.unfinished = Some(verb);
+            self.unfinished = Some((verb, of));
         }
     }
 
     /// Checks what a process says that has come to its end.
-    fn ended(&mut self, verb: Verb, worked: &Worked, accepted: u64) -> Found {
+    fn ended(&mut self, verb: Verb, of: Of, worked: &Worked, accepted: u64) -> Found {
         let Released::Done(_) = worked.released else {
-            self.leave_open(verb);
+            self.leave_open(verb, of);
             return Ok(());
         };
         if verb != Verb::Verify {
@@ -352,21 +439,22 @@ impl History {
         }
         let mut found = Vec::new();
         let sum: u64 = worked.counts.values().sum();
-        if worked.run.state != RunState::Done || worked.counts.iter().any(|(s, n)| !s.is_settled() && *n > 0) {
+        if worked.run.state != RunState::Done || worked.counts.iter().any(|(s, n)| !s.is_settled() && *n > 0)
+        {
             found.push(format!("a run is done and is not: {:?} {:?}", worked.run.state, worked.counts));
         }
-        if verb == Verb::Migrate && sum != accepted {
+        if verb == Verb::Migrate && of == Of::All && sum != accepted {
             found.push(format!("{sum} entries for {accepted} records"));
         }
-        let of = |state| worked.counts.get(&state).copied().unwrap_or(0);
-        self.totals.parked += of(EntryState::Parked);
+        let count = |state| worked.counts.get(&state).copied().unwrap_or(0);
+        self.totals.parked += count(EntryState::Parked);
         match verb {
             Verb::Migrate => found.extend(self.judge.after_the_way_forward(&worked.left)),
             Verb::Rollback => {
                 self.totals.rollbacks += 1;
-                self.totals.conflicts += of(EntryState::Conflict);
+                self.totals.conflicts += count(EntryState::Conflict);
                 let fate: Fate = worked.left.iter().map(|left| (left.user.clone(), left.state)).collect();
-                found.extend(self.judge.after_the_way_back(&fate));
+                found.extend(self.judge.after_the_way_back(&fate, of == Of::All));
             }
             Verb::Verify => {}
         }
@@ -384,18 +472,26 @@ impl History {
     async fn reckoning(&mut self) -> Found {
         let rounds = 1 + self.dice.below(2);
         for round in 0..rounds {
-            if (round > 0 || self.dice.percent(50)) && self.unfinished != Some(Verb::Rollback) {
-                self.to_the_end(Verb::Migrate).await?;
+            if let Some((verb, Of::Some)) = self.unfinished {
+                // Its users could not be taken back before it ends.
+                self.to_the_end(verb, Of::Some).await?;
             }
-            let Some(back) = self.to_the_end(Verb::Rollback).await? else { return Ok(()) };
+            let is_on_its_way_back = matches!(self.unfinished, Some((Verb::Rollback, _)));
+            if (round > 0 || self.dice.percent(50)) && !is_on_its_way_back {
+                self.to_the_end(Verb::Migrate, Of::All).await?;
+            }
+            let Some(back) = self.to_the_end(Verb::Rollback, Of::All).await? else { return Ok(()) };
             self.clock.pass(steps::until_seen(&self.faults)).await;
             self.hear(Way::Back)?;
             let lines = self.cloud.journal().len();
-            let again = self.to_the_end(Verb::Rollback).await?;
+            let again = self.to_the_end(Verb::Rollback, Of::All).await?;
             let is_parked = back.counts.get(&EntryState::Parked).is_some_and(|n| *n > 0);
             let writes: Vec<_> = self.cloud.journal().split_off(lines);
             if !is_parked && !writes.is_empty() {
-                return Err(vec![format!("a second rollback has written: {writes:?} {:?}", again.map(|w| w.counts))]);
+                return Err(vec![format!(
+                    "a second rollback has written: {writes:?} {:?}",
+                    again.map(|w| w.counts)
+                )]);
             }
         }
         let found = self.judge.compare(&self.cloud.state().await);
@@ -403,9 +499,9 @@ impl History {
     }
 
     /// Repeats a verb until it has come to its end; nothing where nothing was ever moved.
-    async fn to_the_end(&mut self, verb: Verb) -> Result<Option<Worked>, Vec<String>> {
+    async fn to_the_end(&mut self, verb: Verb, of: Of) -> Result<Option<Worked>, Vec<String>> {
         for _ in 0..CALLS {
-            match self.verb(verb, Ending::Whole).await? {
+            match self.verb(verb, of, Ending::Whole).await? {
                 Some(worked) if matches!(worked.released, Released::Done(_)) => return Ok(Some(worked)),
                 None if self.unfinished.is_none() => return Ok(None),
                 Some(_) | None => {}

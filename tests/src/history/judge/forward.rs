@@ -20,7 +20,10 @@ impl Judge {
                 let wanted = done.change.to.as_deref().map(canonical);
                 let is_ours_to_tell = slot.is_none_or(|slot| matches!(slot.by, Who::Ours | Who::Beginning));
                 if stands != wanted && is_ours_to_tell {
-                    found.push(format!("applied, and not there: {key:?} wanted {wanted:?}, is {stands:?} ({})", left.codes));
+                    found.push(format!(
+                        "applied, and not there: {key:?} wanted {wanted:?}, is {stands:?} ({})",
+                        left.codes
+                    ));
                 }
             }
         }
@@ -47,9 +50,15 @@ impl Judge {
                 None if slot.value == era.before => {}
                 // Unset and set since counts as unset.
                 Some(None) if key.is_default() => {}
-                Some(before) => found.push(format!("the value before is not on file: {key:?} {before:?}, it was {:?}", era.before)),
+                Some(before) => found.push(format!(
+                    "the value before is not on file: {key:?} {before:?}, it was {:?}",
+                    era.before
+                )),
                 None if slot.by == Who::Somebody => {}
-                None => found.push(format!("nothing is on file of what was before: {key:?} was {:?}, is {:?}", era.before, slot.value)),
+                None => found.push(format!(
+                    "nothing is on file of what was before: {key:?} was {:?}, is {:?}",
+                    era.before, slot.value
+                )),
             }
         }
         for (key, slot) in self.slots.iter().filter(|(_, slot)| slot.era.is_none()) {

@@ -138,7 +138,11 @@ impl Judge {
         let stands = |slots: &BTreeMap<Key, Slot>, key: &Key| slots.get(key).and_then(|s| s.value.clone());
         let differs = |key: &&&Key| stands(&now, key) != stands(&self.slots, key);
         let told = |key: &Key| {
-            format!("{key:?}: the journal says {:?}, the state {:?}", stands(&self.slots, key), stands(&now, key))
+            format!(
+                "{key:?}: the journal says {:?}, the state {:?}",
+                stands(&self.slots, key),
+                stands(&now, key)
+            )
         };
         keys.iter().filter(differs).map(|key| told(key)).collect()
     }

@@ -1,7 +1,7 @@
 //! What must have come back when a rollback of everybody is over.
 
-use super::{Judge, Key, Slot, Who};
 use super::slots::Era;
+use super::{Judge, Key, Slot, Who};
 use contract::EntryState;
 use std::collections::BTreeMap;
 
@@ -9,19 +9,25 @@ use std::collections::BTreeMap;
 pub(crate) type Fate = BTreeMap<String, EntryState>;
 
 impl Judge {
-    /// After a rollback of everybody that has ended. What came back is settled: the next change begins anew.
-    pub(crate) fn after_the_way_back(&mut self, fate: &Fate) -> Vec<String> {
+    /// After a rollback that has ended, of everybody or of some. What came back is settled: the next change begins anew.
+    pub(crate) fn after_the_way_back(&mut self, fate: &Fate, everybody: bool) -> Vec<String> {
+        let is_meant =
+            |slot: &Slot| everybody || slot.user.as_ref().is_some_and(|user| fate.contains_key(user));
         let mut found = Vec::new();
-        for (key, slot, era) in self.eras() {
+        for (key, slot, era) in self.eras().filter(|(_, slot, _)| is_meant(slot)) {
             if let Some(fault) = self.left_behind(key, slot, era, fate) {
-                found.push(format!("{fault}: {key:?} was {:?}, is {:?} (ours {:?})", era.before, slot.value, era.ours));
+                found.push(format!(
+                    "{fault}: {key:?} was {:?}, is {:?} (ours {:?})",
+                    era.before, slot.value, era.ours
+                ));
             }
         }
         for (key, slot) in &mut self.slots {
             // A default that Graph cannot unset is settled as it stands.
-            let is_over = |era: &Era| era.before == slot.value || (key.is_default() && slot.by != Who::Somebody);
+            let is_over =
+                |era: &Era| era.before == slot.value || (key.is_default() && slot.by != Who::Somebody);
             let parked = slot.user.as_ref().is_some_and(|user| fate.get(user) == Some(&EntryState::Parked));
-            if !parked && slot.era.as_ref().is_some_and(is_over) {
+            if is_meant(slot) && !parked && slot.era.as_ref().is_some_and(is_over) {
                 slot.settle();
             }
         }

@@ -166,7 +166,11 @@ pub(super) fn beginning(state: &Value) -> BTreeMap<Key, Slot> {
         let authentication = &user["authentication"];
         for phone in authentication["phoneMethods"].as_array().into_iter().flatten() {
             let kind = phone["phoneType"].as_str().unwrap_or_default().to_owned();
-            put(Key::Method(id.to_owned(), kind), Some(id), phone["phoneNumber"].as_str().unwrap_or_default());
+            put(
+                Key::Method(id.to_owned(), kind),
+                Some(id),
+                phone["phoneNumber"].as_str().unwrap_or_default(),
+            );
         }
         for token in authentication["hardwareOathMethods"].as_array().into_iter().flatten() {
             let serial = token["serialNumber"].as_str().unwrap_or_default().to_owned();
