@@ -364,3 +364,22 @@ fn strip_source(
         *record = found;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_somebody_took_away_is_not_on_its_way() {
+        let change =
+            |method| Change { method, serial: Some("1".into()), from: None, to: Some("activated".into()) };
+        let token = change(Target::HardwareOath);
+        // Ours, half-way; and one of the inventory that was not handed over yet.
+        assert!(is_token_underway(&token, Some("assigned"), None));
+        assert!(is_token_underway(&token, Some("failedActivation"), Some("assigned")));
+        assert!(is_token_underway(&token, None, Some("available")));
+        // It was on the user when we came, and is no more.
+        assert!(!is_token_underway(&token, None, Some("assigned")));
+        assert!(!is_token_underway(&change(Target::Mobile), Some("assigned"), None));
+    }
+}

@@ -168,13 +168,15 @@ impl Company {
                 (2 | 3, false) => person.record = Some(record(person.no, dice)),
                 _ => {}
             }
-            let enabled = person.record.as_ref().is_some_and(|r| r["settings"]["enabled"] == true);
-            person.movable |= person.user.is_some() && enabled;
         }
         if self.people.iter().all(|person| person.record.is_none())
             && let Some(person) = self.people.first_mut()
         {
             person.record = Some(record(person.no, dice));
+        }
+        for person in &mut self.people {
+            let enabled = person.record.as_ref().is_some_and(|r| r["settings"]["enabled"] == true);
+            person.movable |= person.user.is_some() && enabled;
         }
     }
 }

@@ -217,7 +217,7 @@ async fn a_batch_takes_back_its_own<L: Ledger>(world: World<L>) {
 }
 
 /// For every standing pre-image the worker is told what may stand there now: the newest that was applied, and all that
-/// may have been. What was refused, drifted or never sent is not ours.
+/// may have been. What was refused or never sent is not ours; nor is what drifted, but it may have been.
 async fn only_what_was_applied_is_ours<L: Ledger>(world: World<L>) {
     let written = |claim: &Claim, slot: &str, value: &str| intent(claim, slot, Some("before"), Some(value));
     let first = world.run(RunKind::Migrate, "north").await;
@@ -244,12 +244,13 @@ async fn only_what_was_applied_is_ours<L: Ledger>(world: World<L>) {
     assert_eq!(claim.ours, [("mobile".to_owned(), Some(sealed("first")))]);
     let told: Vec<_> = claim.intents.iter().map(|i| (i.run, i.slot.as_str(), i.outcome)).collect();
     let expected = [
+        (first, "default", Some(IntentOutcome::Drifted)),
         (first, "mobile", Some(IntentOutcome::Applied)),
         (second, "mobile", None),
         (second, "softwareOath", None),
     ];
     assert_eq!(told, expected, "oldest first");
-    assert_eq!(claim.intents[1].to, Some(sealed("second")));
+    assert_eq!(claim.intents[2].to, Some(sealed("second")));
 }
 
 async fn taken_back_is_forgotten<L: Ledger>(world: World<L>) {
@@ -275,6 +276,9 @@ async fn taken_back_is_forgotten<L: Ledger>(world: World<L>) {
         let run = world.run(RunKind::Migrate, "north").await;
         let claim = world.claim_one(run, 1).await;
         assert!(claim.ours.is_empty() && claim.pre_images.is_empty() && claim.secrets.is_empty());
+        let is_taken_back = |i: &crate::Intent| (i.run, i.outcome) == (back, Some(IntentOutcome::Applied));
+        assert_eq!(claim.intents.len(), 2, "what a rollback wrote may not show yet");
+        assert!(claim.intents.iter().all(is_taken_back));
         let rows = slots.map(|slot| intent(&claim, slot, Some("between"), Some("ours")));
         world.ledger.file_intents(run, &rows).await.unwrap();
         let history = world.ledger.user_history(claim.user_key).await.unwrap();
