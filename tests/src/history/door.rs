@@ -12,7 +12,7 @@ use ledger::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserHistory,
+    UserCursor, UserHistory, UserResults,
 };
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -143,6 +143,8 @@ through_the_door! {
     fn checkpoint(run: RunId, step: &str, page: u32) -> Checkpoint;
     fn checkpoints(run: RunId) -> Vec<Checkpoint>;
     fn next_due(run: RunId) -> Option<Duration>;
+    fn users(batch: Option<&str>, after: Option<UserCursor>, limit: u32) -> Vec<UserResults>;
+    fn newest_runs(limit: u32) -> Vec<Run>;
     fn results(run: RunId, after: i64, limit: u32) -> Vec<ResultRow>;
     fn user_history(key: UserKey) -> UserHistory;
     fn applied_fingerprint(user: &EntraId) -> Option<Fingerprint>;

@@ -12,6 +12,8 @@ mod judge;
 mod office;
 mod rig;
 mod steps;
+mod story;
 mod walk;
 
-pub use walk::{Finding, Story, Totals, walk};
+pub use story::{Finding, Story, Totals};
+pub use walk::walk;
