@@ -103,10 +103,15 @@ impl Slot {
 
     /// The product has written. What came back by its hand begins anew with its next change.
     pub(super) fn write(&mut self, to: Option<String>, from: Option<&String>, way: Way) {
-        let era = self.era.get_or_insert_with(|| Era { before: from.cloned(), ours: Vec::new() });
-        era.ours.push(to.clone());
-        if way == Way::Back && era.before == to {
-            self.era = None;
+        if way == Way::Back && self.era.is_none() {
+            // A default that moves off what goes, or what somebody set to the very value that we were about to write.
+            self.of_others.push(to.clone());
+        } else {
+            let era = self.era.get_or_insert_with(|| Era { before: from.cloned(), ours: Vec::new() });
+            era.ours.push(to.clone());
+            if way == Way::Back && era.before == to {
+                self.era = None;
+            }
         }
         if from.is_none() && to.is_some() {
             self.created_by_us = true;
