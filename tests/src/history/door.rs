@@ -10,7 +10,7 @@ use contract::{
 };
 use ledger::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, OpenedRun, PaceStep,
+    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
@@ -118,6 +118,14 @@ through_the_door! {
     fn events(batch: Option<&str>, limit: u32) -> Vec<Event>;
     fn journal(after: i64, limit: u32) -> Vec<JournalLine>;
     fn journal_head() -> (i64, Vec<u8>);
+    fn batch_settings() -> Vec<(String, String)>;
+    fn last_written(batch: &str) -> Option<Run>;
+    fn moved_before(run: RunId) -> Option<RunId>;
+    fn taken_back(batch: &str, after: RunId) -> Option<RunId>;
+    fn open_next_run(spec: &RunSpec, after: RunId, event: &Event) -> Option<Run>;
+    fn newer(batch: &str, from: &SnapshotId, to: &SnapshotId) -> Newer;
+    fn fresh_counts(run: RunId, since: RunId) -> StepCounts;
+    fn came_again(id: &SnapshotId) -> ();
     fn lead(name: &str) -> Lead;
     fn report_presence(presence: &Presence) -> ();
     fn presences(within: Duration) -> Vec<Seen>;
