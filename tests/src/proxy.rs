@@ -190,6 +190,10 @@ impl Line {
                 }
                 None => false,
             };
+            if is_cut {
+                // Whoever comes between this and the cut must not cut once more.
+                state.budget = None;
+            }
             drop(state);
             if to.write_all(&bytes[..allowed]).is_err() {
                 break;

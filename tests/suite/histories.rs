@@ -6,7 +6,7 @@
 use std::process::Command;
 
 /// Histories of one run of the suite.
-const SEEDS: u32 = 1_000;
+const SEEDS: u32 = 2_000;
 
 #[test]
 fn nothing_is_lost_doubled_or_trampled_on_in_any_history() {

@@ -283,6 +283,13 @@ fn on_one_machine_the_same_verb_moves_what_a_later_datafile_changes_with_no_requ
     let forced = site.run(&["migrate", "--batch", "de", "--datafile", path, "--include-unchanged", "--json"]);
     assert_eq!(forced.expect(&[3]).json()["entries"]["unchanged"], 28, "everybody is looked at");
     assert!(requests() - again > 29 * 2);
+    // Another policy is asked of everybody, and this one lets our side win.
+    let since = tenant.journal().len();
+    site.configure(
+        "[graph]\nrequest_timeout_s = 5\nvisibility_deadline_s = 4\nclock_skew_s = 1\n[policy]\non_drift = \"overwrite\"\n",
+    );
+    site.run(&["migrate", "--batch", "de", "--datafile", path, "--json"]).expect(&[0]);
+    assert_eq!(effects(&tenant, since), [written(&tenant, 3, 53)]);
 }
 
 #[test]

@@ -73,11 +73,11 @@ async fn by_hand(site: &Site) -> SqliteConnection {
 async fn whoever_touches_the_journal_is_found_out() {
     let edits = [
         (
-            "UPDATE journal SET content = replace(content, 'applied', 'failed') WHERE no = 3",
-            "line 3 is not what was written",
+            "UPDATE journal SET content = replace(content, 'applied', 'failed') WHERE what = 'changes'",
+            "line 2 is not what was written",
         ),
-        ("UPDATE journal SET at_ms = at_ms - 60000 WHERE no = 2", "line 2 is not what was written"),
-        ("DELETE FROM journal WHERE no = 2", "line 2 is not where it belongs"),
+        ("UPDATE journal SET at_ms = at_ms - 60000 WHERE no = 1", "line 1 is not what was written"),
+        ("DELETE FROM journal WHERE no = 1", "line 1 is not where it belongs"),
         ("DELETE FROM journal WHERE no = (SELECT max(no) FROM journal)", "the chain ends with line"),
         (
             "DELETE FROM journal WHERE no = (SELECT max(no) FROM journal);
