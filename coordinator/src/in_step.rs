@@ -3,7 +3,7 @@
 //!
 //! An operator says once that a batch is to be kept in step, and a person begins: what has never been migrated is not
 //! begun here. Nothing is opened over an unfinished run, a verification, a pause or an abort, and never after a rollback:
-//! that ends the keeping. Every opening is on record with its reason. Nobody who left the datafile loses anything.
+//! that ends the keeping, as a migration by a reviewed plan does. Every opening is on record with its reason. Nobody who left the datafile loses anything.
 
 use crate::gate::{BY, JUDGED};
 use crate::{Coordinator, Error};
@@ -55,7 +55,7 @@ impl Coordinator {
         let mut kept = Vec::new();
         for (batch, text) in self.ledger.batch_settings().await? {
             match serde_json::from_str::<BatchSettings>(&text) {
-                Ok(settings) if settings.keep_in_step => kept.push((batch, settings)),
+                Ok(settings) if settings.keep_in_step => kept.push((batch, text, settings)),
                 Ok(_) => {}
                 Err(_) if looked.unreadable.get(&batch) == Some(&text) => {}
                 Err(_) => {
@@ -68,8 +68,8 @@ impl Coordinator {
             return Ok(());
         }
         let newest = self.ledger.latest_snapshot().await?;
-        for (batch, settings) in kept {
-            match self.look_at(&batch, settings, newest.as_ref(), looked).await {
+        for (batch, text, settings) in kept {
+            match self.look_at(&batch, &text, settings, newest.as_ref(), looked).await {
                 // One batch's trouble is its own; its runs are halted with this reason.
                 Err(Error::Settings(_)) => tracing::warn!(batch, "the settings of a batch cannot be read"),
                 other => other?,
@@ -81,6 +81,7 @@ impl Coordinator {
     async fn look_at(
         &self,
         batch: &str,
+        text: &str,
         settings: BatchSettings,
         newest: Option<&(SnapshotManifest, i64)>,
         looked: &mut Looked,
@@ -88,7 +89,18 @@ impl Coordinator {
         // What was never migrated is begun by a person.
         let Some(last) = self.ledger.last_written(batch).await? else { return Ok(()) };
         if let Some(back) = self.way_back_since(&last).await? {
-            return self.let_go(batch, settings, back).await;
+            let why = format!(
+                "since run {back} takes users of it back; `mfa-migrate migrate --batch {batch}` moves it forward again"
+            );
+            return self.let_go(batch, text, settings, &why).await;
+        }
+        if last.spec.plan_hash.is_some() {
+            let why = format!(
+                "since run {} moved it by a reviewed plan, and what comes next is to be reviewed too: `mfa-migrate rehearse \
+                 --batch {batch} --out FILE`, then `mfa-migrate migrate --batch {batch} --plan FILE`",
+                last.id
+            );
+            return self.let_go(batch, text, settings, &why).await;
         }
         if last.state != RunState::Done || self.is_held(&last, &settings, looked).await? {
             return Ok(());
@@ -105,12 +117,7 @@ impl Coordinator {
             looked.unchanged.insert(batch.to_owned(), known);
             return Ok(());
         }
-        let spec = RunSpec {
-            snapshot: newest.id.clone(),
-            plan_hash: None,
-            include_unchanged: false,
-            ..last.spec.clone()
-        };
+        let spec = RunSpec { snapshot: newest.id.clone(), include_unchanged: false, ..last.spec.clone() };
         let event = event(batch, "opened", &why(&newer, &newest.id));
         if let Some(run) = self.ledger.open_next_run(&spec, last.id, &event).await? {
             tracing::info!(batch, run = %run.id, changed = newer.changed, "a newer datafile is moved");
@@ -128,17 +135,16 @@ impl Coordinator {
         }
     }
 
-    /// Ends the keeping: whoever was taken back is not moved again by itself. The word comes first, so that nothing is
-    /// changed without one.
-    async fn let_go(&self, batch: &str, settings: BatchSettings, back: RunId) -> Result<(), Error> {
-        let why = format!(
-            "keep-in-step=off, since run {back} takes users of it back; `mfa-migrate migrate --batch {batch}` moves it \
-             forward again"
-        );
-        self.ledger.record_event(&event(batch, "set", &why)).await?;
+    /// Ends the keeping. The word comes first, so that nothing is changed without one. Settings that somebody has changed
+    /// meanwhile are looked at again.
+    async fn let_go(&self, batch: &str, was: &str, settings: BatchSettings, why: &str) -> Result<(), Error> {
+        self.ledger.record_event(&event(batch, "set", &format!("keep-in-step=off, {why}"))).await?;
         let settings = BatchSettings { keep_in_step: false, ..settings };
         let text = serde_json::to_string(&settings).map_err(|_| Error::Settings(batch.to_owned()))?;
-        Ok(self.ledger.set_batch(batch, &text).await?)
+        if !self.ledger.set_batch(batch, was, &text).await? {
+            tracing::info!(batch, "the settings of a batch were changed meanwhile; they are looked at again");
+        }
+        Ok(())
     }
 
     /// Whether the last migration went so badly that a person has to see it before the next one begins; told once. It

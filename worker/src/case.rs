@@ -48,15 +48,10 @@ pub(crate) struct Filed {
     pub(crate) age: Duration,
 }
 
-impl Filed {
-    /// Whether it took a token from the user: only the inventory tells of it then.
-    pub(crate) fn is_token_taken_back(&self) -> bool {
-        self.change.method == Target::HardwareOath
-            && matches!(
-                self.change.to.as_deref().and_then(TokenStatus::parse),
-                None | Some(TokenStatus::Available)
-            )
-    }
+/// Whether a change takes a token from the user: only the inventory tells of it then.
+pub(crate) fn takes_token_back(change: &Change) -> bool {
+    change.method == Target::HardwareOath
+        && matches!(change.to.as_deref().and_then(TokenStatus::parse), None | Some(TokenStatus::Available))
 }
 
 /// A claimed user.
@@ -80,6 +75,8 @@ pub(crate) struct Case {
     pub(crate) recent: Vec<Filed>,
     /// What other runs may have put in place before somebody changed it: something else stood there when it was looked for.
     pub(crate) drifted: Vec<Filed>,
+    /// Slots of tokens that a way back has begun to take from the user, whatever came of it.
+    pub(crate) taken_back: Vec<String>,
     /// Methods that are neither as before nor as we left them.
     pub(crate) conflicts: Vec<Conflict>,
     /// Their slots.
@@ -140,9 +137,13 @@ impl Case {
         let mut filed = Vec::new();
         let mut recent = Vec::new();
         let mut drifted = Vec::new();
+        let mut taken_back = Vec::new();
         for intent in &claim.intents {
             let Some(sealed) = &intent.to else { continue };
             let change = value(&intent.slot, sealed)?;
+            if takes_token_back(&change) {
+                taken_back.push(intent.slot.clone());
+            }
             if intent.outcome.is_none() {
                 open.push(OpenIntent {
                     slot: intent.slot.clone(),
@@ -201,6 +202,7 @@ impl Case {
             filed,
             recent,
             drifted,
+            taken_back,
             conflicts: Vec::new(),
             left_alone: Vec::new(),
             another_attempt: false,
@@ -227,12 +229,17 @@ impl Case {
         self.pre_images.iter().any(|(on_file, before)| on_file == slot && before.is_none())
     }
 
+    /// Whether a token of ours may lie in the inventory: it stood on the user, and a way back may have unassigned it.
+    pub(crate) fn may_lie_there_by_us(&self, slot: &str) -> bool {
+        self.taken_back.iter().any(|taken| taken == slot) || self.ours.iter().any(|(ours, _)| ours == slot)
+    }
+
     /// Serials of tokens that we may have begun with, or have just taken back: the inventory of the run's start is too old
     /// for them.
     pub(crate) fn begun_serials(&self, horizon: Duration) -> Vec<String> {
         let filed = self.filed.iter().map(|f| &f.change);
         let back =
-            self.recent.iter().filter(|f| f.age < horizon && f.is_token_taken_back()).map(|f| &f.change);
+            self.recent.iter().filter(|f| f.age < horizon && takes_token_back(&f.change)).map(|f| &f.change);
         let open = self.open.iter().map(|o| &o.change);
         let mut serials: Vec<String> =
             filed.chain(open).chain(back).filter_map(|c| c.serial.clone()).collect();

@@ -4,7 +4,7 @@
 //! since, and never does more than was reviewed.
 
 use crate::back::standing;
-use crate::case::{Case, Filed, Progress, Work, note, subject_of};
+use crate::case::{Case, Filed, Progress, Work, note, subject_of, takes_token_back};
 use crate::compare::{current_of, same};
 use crate::doubt::{assess, poll_after};
 use crate::reviewed::{Known, still_fits};
@@ -38,9 +38,11 @@ impl Case {
         self.work.clear();
         self.notes.clear();
         let methods = self.methods.clone();
-        let taken = self.recent.iter().filter(|f| f.is_token_taken_back()).map(|f| &f.change);
-        let taken: Vec<(Change, Option<String>)> =
-            taken.map(|change| (change.clone(), standing(self, &methods, change))).collect();
+        let filed = self.recent.iter().map(|f| &f.change).chain(self.open.iter().map(|o| &o.change));
+        let taken: Vec<(Change, Option<String>)> = filed
+            .filter(|change| takes_token_back(change))
+            .map(|change| (change.clone(), standing(self, &methods, change)))
+            .collect();
         let now = |change: &Change| match taken.iter().find(|(taken, _)| taken == change) {
             Some((_, now)) => now.clone(),
             None => current_of(&methods, change),

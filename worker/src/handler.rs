@@ -326,8 +326,11 @@ impl Shift {
                 };
                 // What is there now is the value before, where nothing of ours ever stood.
                 let afresh = match work.change.method {
-                    // A device that we create is assigned in the same breath: one that lies there is not ours.
-                    Target::HardwareOath => assigned && case.stands_as_absent(&work.slot),
+                    // A device that we create is assigned in the same breath: one that lies there is not ours, unless a
+                    // way back has begun to take it away.
+                    Target::HardwareOath => {
+                        assigned && case.stands_as_absent(&work.slot) && !case.may_lie_there_by_us(&work.slot)
+                    }
                     Target::Mobile | Target::AlternateMobile | Target::Office => {
                         case.never_landed(&work.slot)
                     }

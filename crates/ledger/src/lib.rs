@@ -160,8 +160,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// The frozen batches that share users with this one, by name, with how many.
     async fn overlaps(&self, batch: &str) -> Result<Vec<(String, u64)>, Error>;
 
-    /// Changes the settings of a batch (`contract::BatchSettings` as JSON).
-    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error>;
+    /// Changes the settings of a batch (`contract::BatchSettings` as JSON) from what they were. Answers false, and changes
+    /// nothing, where they are no longer that: somebody else has changed them.
+    async fn set_batch(&self, batch: &str, was: &str, settings: &str) -> Result<bool, Error>;
 
     /// Files something that was done or decided, in the journal too.
     async fn record_event(&self, event: &Event) -> Result<(), Error>;

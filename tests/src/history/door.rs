@@ -113,7 +113,7 @@ through_the_door! {
     fn batch(name: &str) -> Option<Batch>;
     fn batches() -> Vec<Batch>;
     fn overlaps(batch: &str) -> Vec<(String, u64)>;
-    fn set_batch(batch: &str, settings: &str) -> ();
+    fn set_batch(batch: &str, was: &str, settings: &str) -> bool;
     fn record_event(event: &Event) -> ();
     fn events(batch: Option<&str>, limit: u32) -> Vec<Event>;
     fn journal(after: i64, limit: u32) -> Vec<JournalLine>;

@@ -4,7 +4,7 @@
 use super::repair::{Repaired, repair};
 use crate::args::Verify;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{ALL, Engine};
 use crate::notices::Notices;
 use crate::work::Finished;
 use crate::{Exit, lines};
@@ -27,6 +27,8 @@ pub(crate) async fn run(verb: &Verify, config: &Config, json: bool) -> anyhow::R
     let verified = engine.work(&spec, None, &notices, &shutdown).await?;
     let mut repaired = None;
     if verb.repair && verified.done && of(&verified, EntryState::Missing) > 0 {
+        // Another migration may have been opened while we looked.
+        super::rollback::must_hold_nobody_forward(&engine, &batch).await?;
         repaired = Some(repair(&engine, &verified, &notices, &shutdown).await?);
     }
     if json {
@@ -83,7 +85,8 @@ fn summarise(verified: &Finished, repaired: Option<&Repaired>) {
     match repaired {
         Some(repaired) => tell_repaired(repaired),
         None if of(verified, EntryState::Missing) > 0 => {
-            println!("next: mfa-migrate verify --repair   writes what is missing again");
+            let of_batch = if batch == ALL { String::new() } else { format!(" --batch {batch}") };
+            println!("next: mfa-migrate verify{of_batch} --repair   writes what is missing again");
         }
         None => println!("next: mfa-migrate report --run {} lists every user and value", run.id),
     }

@@ -50,13 +50,17 @@ async fn a_batch_is_made_once<L: Ledger>(world: World<L>) {
     }
     let fixed = ledger.add_members("pilot", &[member(3, true)]).await.unwrap_err();
     assert!(matches!(fixed, Error::BatchExists { .. }), "{fixed}");
-    ledger.set_batch("pilot", r#"{"v":1,"canary":"10"}"#).await.unwrap();
+    assert!(ledger.set_batch("pilot", &batch.made.settings, r#"{"v":1,"canary":"10"}"#).await.unwrap());
+    assert!(
+        !ledger.set_batch("pilot", &batch.made.settings, "{}").await.unwrap(),
+        "somebody was there before"
+    );
     let batch = ledger.batch("pilot").await.unwrap().unwrap();
     assert_eq!((batch.made.settings.as_str(), batch.users), (r#"{"v":1,"canary":"10"}"#, 2));
     for unknown in [
         ledger.add_members("nobody", &[]).await,
         ledger.freeze_batch("nobody").await,
-        ledger.set_batch("nobody", "{}").await,
+        ledger.set_batch("nobody", "{}", "{}").await.map(drop),
     ] {
         assert!(matches!(unknown, Err(Error::NoBatch { .. })));
     }

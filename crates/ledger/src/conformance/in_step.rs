@@ -10,6 +10,8 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     the_next_run_follows_one_that_is_done(World::of(fresh().await, 2).await).await;
     nothing_follows_a_way_back(World::of(fresh().await, 3).await).await;
     nothing_is_opened_below_a_verification(World::of(fresh().await, 2).await).await;
+    nothing_is_opened_beside_a_run_that_shares_users(World::of(fresh().await, 2).await).await;
+    an_older_datafile_does_not_follow_a_newer_one(World::of(fresh().await, 2).await).await;
     only_whose_record_is_new_is_counted(World::of(fresh().await, 4).await).await;
     settings_of_fixed_batches_are_told(World::of(fresh().await, 1).await).await;
 }
@@ -155,6 +157,31 @@ async fn nothing_is_opened_below_a_verification<L: Ledger>(world: World<L>) {
     assert!(ledger.open_next_run(&spec, first, &opened("north")).await.unwrap().is_some());
 }
 
+async fn nothing_is_opened_beside_a_run_that_shares_users<L: Ledger>(world: World<L>) {
+    let ledger = &world.ledger;
+    make_batch(&**ledger, &world.snapshot, "one", &[record(1)]).await;
+    make_batch(&**ledger, &world.snapshot, "other", &[record(2)]).await;
+    let first = done(&world, RunKind::Migrate, "one").await;
+    let spec = world.spec(RunKind::Migrate, "one");
+    let strangers = world.run(RunKind::Migrate, "other").await;
+    for (kind, batch) in [(RunKind::Migrate, "south"), (RunKind::Verify, "all")] {
+        let run = ledger.open_run(&world.spec(kind, batch)).await.unwrap().run.id;
+        assert!(ledger.open_next_run(&spec, first, &opened("one")).await.unwrap().is_none(), "{batch}");
+        ledger.set_run_state(run, RunState::Superseded).await.unwrap();
+    }
+    assert!(ledger.open_next_run(&spec, first, &opened("one")).await.unwrap().is_some());
+    assert_eq!(ledger.run(strangers).await.unwrap().unwrap().state, RunState::Open, "nobody of it");
+}
+
+async fn an_older_datafile_does_not_follow_a_newer_one<L: Ledger>(world: World<L>) {
+    let ledger = &world.ledger;
+    let first = done(&world, RunKind::Migrate, "north").await;
+    let looked_at = world.spec(RunKind::Migrate, "north");
+    let newest = RunSpec { snapshot: file(&world, &[changed(1)]).await, ..looked_at.clone() };
+    assert!(ledger.open_next_run(&looked_at, first, &opened("north")).await.unwrap().is_none());
+    assert!(ledger.open_next_run(&newest, first, &opened("north")).await.unwrap().is_some());
+}
+
 async fn only_whose_record_is_new_is_counted<L: Ledger>(world: World<L>) {
     let ledger = &world.ledger;
     let first = done(&world, RunKind::Migrate, "north").await;
@@ -178,7 +205,7 @@ async fn only_whose_record_is_new_is_counted<L: Ledger>(world: World<L>) {
 
 async fn settings_of_fixed_batches_are_told<L: Ledger>(world: World<L>) {
     let ledger = &world.ledger;
-    ledger.set_batch("south", r#"{"v":1}"#).await.unwrap();
+    assert!(ledger.set_batch("south", "{}", r#"{"v":1}"#).await.unwrap());
     let all = ledger.batch_settings().await.unwrap();
     let expected = [("east", "{}"), ("north", "{}"), ("south", r#"{"v":1}"#), ("west", "{}")];
     assert_eq!(all, expected.map(|(name, settings)| (name.to_owned(), settings.to_owned())));

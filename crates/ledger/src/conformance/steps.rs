@@ -122,8 +122,9 @@ async fn controls_tell_of_runs_that_are_not_over<L: Ledger>(world: World<L>) {
     let ledger = &world.ledger;
     let control = |run, halted, max_rate| Control { run, halted, max_rate };
     let settings = contract::BatchSettings { max_rate: Some(40), ..contract::BatchSettings::default() };
-    ledger.set_batch("south", &serde_json::to_string(&settings).unwrap()).await.unwrap();
-    ledger.set_batch("east", "of a later build").await.unwrap();
+    let capped = serde_json::to_string(&settings).unwrap();
+    assert!(ledger.set_batch("south", "{}", &capped).await.unwrap());
+    assert!(ledger.set_batch("east", "{}", "of a later build").await.unwrap());
     let north = world.run(RunKind::Migrate, "north").await;
     let south = world.run(RunKind::Migrate, "south").await;
     let east = world.run(RunKind::Migrate, "east").await;
@@ -139,7 +140,7 @@ async fn controls_tell_of_runs_that_are_not_over<L: Ledger>(world: World<L>) {
     ];
     assert_eq!(ledger.controls().await.unwrap(), every.map(|(run, halted, rate)| control(run, halted, rate)));
     ledger.halt_run(south, "paused").await.unwrap();
-    ledger.set_batch("south", r#"{"v":1}"#).await.unwrap();
+    assert!(ledger.set_batch("south", &capped, r#"{"v":1}"#).await.unwrap());
     ledger.set_run_state(east, RunState::Superseded).await.unwrap();
     ledger.set_run_state(looks, RunState::Superseded).await.unwrap();
     for ordinal in [1, 2] {

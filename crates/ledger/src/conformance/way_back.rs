@@ -1,7 +1,7 @@
 //! The way back: whom a rollback or a verification looks at, what it is told of them, and what it leaves behind.
 
 use super::fixture::{World, entra, intent, make_batch, manifest, print, record, sealed, settle};
-use crate::{Claim, End, Ledger, RunSpec, SlotOutcome};
+use crate::{Claim, End, Event, Ledger, RunSpec, SlotOutcome};
 use contract::{EntryState, IntentOutcome, RunId, RunKind, RunState, Sealed, SnapshotId, UserKey};
 
 pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
@@ -14,6 +14,8 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     forgotten_users_are_asked_for_again(World::of(fresh().await, 2).await).await;
     what_was_written_under_an_earlier_match_is_taken_back_too(World::of(fresh().await, 2).await).await;
     what_was_taken_back_without_a_write_is_no_longer_ours(World::of(fresh().await, 1).await).await;
+    a_run_that_was_opened_earlier_may_write_later(World::of(fresh().await, 1).await).await;
+    what_an_earlier_run_began_later_may_have_landed(World::of(fresh().await, 1).await).await;
 }
 
 /// A migration in which this record is this Entra user, whatever it was before.
@@ -80,6 +82,66 @@ async fn what_was_taken_back_without_a_write_is_no_longer_ours<L: Ledger>(world:
     let claim = world.claim_one(run, 1).await;
     assert!(claim.ours.is_empty(), "what was written before the pre-image that stands is not ours");
     assert_eq!(claim.intents.len(), 1);
+}
+
+/// Goes on until the ledger's clock does.
+async fn until_later<L: Ledger>(world: &World<L>) {
+    let mut first = None;
+    loop {
+        let event = Event {
+            at_ms: 0,
+            by: "conformance".into(),
+            batch: "north".into(),
+            run: None,
+            what: "looked".into(),
+            why: String::new(),
+        };
+        world.ledger.record_event(&event).await.unwrap();
+        let at_ms = world.ledger.events(Some("north"), 1).await.unwrap()[0].at_ms;
+        if *first.get_or_insert(at_ms) < at_ms {
+            return;
+        }
+    }
+}
+
+/// Two runs over the same user; the one with the higher number writes first.
+async fn overtaken<L: Ledger>(world: &World<L>, first: IntentOutcome) -> (RunId, Claim) {
+    let lower = world.run(RunKind::Migrate, "north").await;
+    let higher = world.run(RunKind::Migrate, "south").await;
+    assert!(lower < higher);
+    let claim = world.claim_one(higher, 1).await;
+    let row = intent(&claim, "mobile", Some("before"), Some("higher"));
+    world.ledger.file_intents(higher, &[row]).await.unwrap();
+    let end = settle(&claim, EntryState::Applied, &[("mobile", first)]);
+    world.ledger.finish(higher, &[end]).await.unwrap();
+    world.ledger.set_run_state(higher, RunState::Done).await.unwrap();
+    until_later(world).await;
+    let claim = world.claim_briefly(lower, 1).await;
+    let row = intent(&claim, "mobile", Some("higher"), Some("lower"));
+    world.ledger.file_intents(lower, &[row]).await.unwrap();
+    (lower, claim)
+}
+
+async fn a_run_that_was_opened_earlier_may_write_later<L: Ledger>(world: World<L>) {
+    let (lower, claim) = overtaken(&world, IntentOutcome::Applied).await;
+    let end = settle(&claim, EntryState::Applied, &[("mobile", IntentOutcome::Applied)]);
+    world.ledger.finish(lower, &[end]).await.unwrap();
+    world.ledger.set_run_state(lower, RunState::Done).await.unwrap();
+    let back = touched(&world, RunKind::Rollback, "north").await;
+    let claim = world.claim_one(back, 1).await;
+    assert_eq!(claim.ours, [("mobile".to_owned(), Some(sealed("lower")))], "it stands there by now");
+    let before: Vec<_> = claim.pre_images.iter().map(|p| (p.value.clone(), p.maybe_landed)).collect();
+    assert_eq!(before, [(Some(sealed("before")), true)]);
+}
+
+async fn what_an_earlier_run_began_later_may_have_landed<L: Ledger>(world: World<L>) {
+    let (lower, _) = overtaken(&world, IntentOutcome::NotSent).await;
+    world.ledger.set_run_state(lower, RunState::Superseded).await.unwrap();
+    let back = touched(&world, RunKind::Rollback, "north").await;
+    let claim = world.claim_one(back, 1).await;
+    assert!(claim.pre_images.iter().all(|p| p.maybe_landed), "the later write has no outcome");
+    let open: Vec<_> = claim.intents.iter().filter(|i| i.outcome.is_none()).map(|i| i.run).collect();
+    assert_eq!(open, [lower]);
 }
 
 /// A run over those who were touched.

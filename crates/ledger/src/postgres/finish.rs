@@ -15,10 +15,10 @@ use sqlx::PgConnection;
 /// seen answers for them too. `not-sent` speaks of our own request, and answers for another run's only where we filed
 /// none. A run that only reads holds nobody, nor does a claim whose user was given to another run after its lease: what
 /// they saw may be older than what the holder knows by now, and touches their own entry alone;
-/// the journal's line of all that ended together;
 /// the pre-images that a rollback settles: of the slots that it restored, and of users that are as they were before;
 /// the entries; what was last applied, kept or cleared, after a rollback always; and the secrets, which a rollback forgets
-/// of users that are as they were before, and of those whose token went (one that stays is told by its serial).
+/// of users that are as they were before, and of those whose token went (one that stays is told by its serial);
+/// the journal's line of all that ended together, last: its lock is everybody's.
 const FINISH: &str = "
     WITH asked AS MATERIALIZED (
         SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
@@ -38,7 +38,6 @@ const FINISH: &str = "
     line AS MATERIALIZED (
         SELECT json_agg(json_build_array(s.entra, s.slot, s.outcome) ORDER BY s.entra, s.slot)::text AS content
           FROM seen s HAVING count(*) > 0),
-    journalled AS MATERIALIZED (SELECT journal_append($1, 'changes', content) FROM line),
     outcomes AS (
         UPDATE intent i SET outcome = s.outcome FROM seen s
          WHERE i.entra = s.entra AND i.slot = s.slot
@@ -46,12 +45,14 @@ const FINISH: &str = "
                 OR (i.outcome IS NULL
                     AND (s.outcome <> 'not-sent'
                          OR NOT EXISTS (SELECT FROM intent mine
-                                         WHERE mine.entra = s.entra AND mine.run = $1 AND mine.slot = s.slot))))),
+                                         WHERE mine.entra = s.entra AND mine.run = $1 AND mine.slot = s.slot))))
+         RETURNING 1),
     restored AS (
         UPDATE pre_image p SET settled_by = $1 FROM held h
          WHERE h.rollback AND p.entra = h.entra AND p.settled_by IS NULL
            AND (h.state = 'reverted'
-                OR p.slot IN (SELECT s.slot FROM seen s WHERE s.entra = h.entra AND s.outcome = 'applied'))),
+                OR p.slot IN (SELECT s.slot FROM seen s WHERE s.entra = h.entra AND s.outcome = 'applied'))
+         RETURNING 1),
     ended AS (
         UPDATE entry e
            SET state = coalesce(h.state, 'waiting'), owner = NULL, lease_until = NULL,
@@ -64,28 +65,36 @@ const FINISH: &str = "
                attempts = e.attempts + coalesce(h.attempt, 0),
                snoozes = e.snoozes + (h.state IS NULL)::int,
                snoozed_ms = e.snoozed_ms + coalesce(h.after_ms, 0)
-          FROM held h WHERE e.run = $1 AND e.ordinal = h.ordinal),
+          FROM held h WHERE e.run = $1 AND e.ordinal = h.ordinal RETURNING 1),
     kept AS (
         INSERT INTO applied (entra, fingerprint, run)
         SELECT h.entra, h.applied, $1 FROM held h
          WHERE h.writing AND NOT h.rollback AND h.applied IS NOT NULL ORDER BY h.entra
-            ON CONFLICT (entra) DO UPDATE SET fingerprint = excluded.fingerprint, run = excluded.run),
+            ON CONFLICT (entra) DO UPDATE SET fingerprint = excluded.fingerprint, run = excluded.run RETURNING 1),
     cleared AS (
         DELETE FROM applied p USING held h
-         WHERE h.writing AND h.state IS NOT NULL AND (h.applied IS NULL OR h.rollback) AND p.entra = h.entra),
+         WHERE h.writing AND h.state IS NOT NULL AND (h.applied IS NULL OR h.rollback) AND p.entra = h.entra
+         RETURNING 1),
     forgotten AS (
         DELETE FROM secret w USING held h
          WHERE h.rollback AND w.entra = h.entra
            AND (h.state = 'reverted'
                 OR EXISTS (SELECT FROM seen s WHERE s.entra = h.entra AND s.outcome = 'applied'
-                              AND starts_with(s.slot, $18)))),
+                              AND starts_with(s.slot, $18)))
+         RETURNING 1),
     secrets AS (
         INSERT INTO secret (entra, fingerprint, serial, run)
         SELECT DISTINCT ON (h.entra, w.fingerprint) h.entra, w.fingerprint, w.serial, $1
           FROM unnest($15::bigint[], $16::bytea[], $17::bytea[]) WITH ORDINALITY w (ordinal, fingerprint, serial, nth)
           JOIN held h ON h.ordinal = w.ordinal AND h.writing AND NOT h.rollback
          ORDER BY h.entra, w.fingerprint, w.nth DESC
-            ON CONFLICT (entra, fingerprint) DO UPDATE SET serial = excluded.serial, run = excluded.run)
+            ON CONFLICT (entra, fingerprint) DO UPDATE SET serial = excluded.serial, run = excluded.run
+         RETURNING 1),
+    journalled AS MATERIALIZED (
+        SELECT journal_append($1, 'changes', l.content) FROM line l
+         WHERE (SELECT count(*) FROM outcomes) + (SELECT count(*) FROM restored) + (SELECT count(*) FROM ended)
+             + (SELECT count(*) FROM kept) + (SELECT count(*) FROM cleared) + (SELECT count(*) FROM forgotten)
+             + (SELECT count(*) FROM secrets) >= 0)
     SELECT ordinal FROM held WHERE (SELECT count(*) FROM journalled) >= 0 ORDER BY ordinal";
 
 /// The rows as columns. What is meant for settling is null where a claim is snoozed, and the other way round.

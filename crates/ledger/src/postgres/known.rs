@@ -20,7 +20,8 @@ const KNOWN: &str = "
     SELECT 'intent' AS what, i.entra, NULL::bigint AS ordinal, i.run, i.slot, i.value, i.filed_at,
            now_ms() - i.filed_at AS age, i.outcome, run.kind, NULL::bytea AS fingerprint, NULL::bytea AS serial,
            NULL AS token, EXISTS (SELECT FROM pre_image p WHERE p.entra = i.entra AND p.slot = i.slot
-                                     AND p.settled_by IS NULL AND p.run <= i.run) AS told
+                                     AND p.settled_by IS NULL AND (p.run = i.run OR p.filed_at < i.filed_at
+                                          OR (p.filed_at = i.filed_at AND p.run < i.run))) AS told
       FROM intent i JOIN run ON run.no = i.run WHERE i.entra = ANY($2)
     UNION ALL
     SELECT 'pre-image', p.entra, NULL, p.run, p.slot, p.value, p.filed_at, NULL, NULL, NULL, NULL, NULL, NULL,

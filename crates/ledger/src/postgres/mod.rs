@@ -593,11 +593,11 @@ impl Ledger for PgLedger {
             .await
     }
 
-    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
-        let given = (batch.to_owned(), settings.to_owned());
+    async fn set_batch(&self, batch: &str, was: &str, settings: &str) -> Result<bool, Error> {
+        let given = (batch.to_owned(), was.to_owned(), settings.to_owned());
         self.connections
-            .write("changing a batch's settings", Shape::Statement, given, |db, (batch, settings)| {
-                Box::pin(batch::set(db, batch, settings))
+            .write("changing a batch's settings", Shape::Statement, given, |db, (batch, was, settings)| {
+                Box::pin(batch::set(db, batch, was, settings))
             })
             .await
     }

@@ -129,13 +129,24 @@ pub(super) async fn overlaps(db: &mut SqliteConnection, batch: &str) -> Result<V
     rows.iter().map(|row| Ok((row.value("name")?, row.count("users")?))).collect()
 }
 
-pub(super) async fn set(db: &mut SqliteConnection, batch: &str, settings: &str) -> Result<(), Fault> {
-    let done = sqlx::query("UPDATE batch SET settings = ?2 WHERE name = ?1")
+pub(super) async fn set(
+    db: &mut SqliteConnection,
+    batch: &str,
+    was: &str,
+    settings: &str,
+) -> Result<bool, Fault> {
+    let done = sqlx::query("UPDATE batch SET settings = ?3 WHERE name = ?1 AND settings = ?2")
         .bind(batch)
+        .bind(was)
         .bind(settings)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(no_batch(batch)) }
+    if done.rows_affected() == 1 {
+        return Ok(true);
+    }
+    let there: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM batch WHERE name = ?1").bind(batch).fetch_optional(db).await?;
+    if there.is_some() { Ok(false) } else { Err(no_batch(batch)) }
 }
 
 pub(super) async fn record_event(db: &mut SqliteConnection, event: &Event) -> Result<(), Fault> {

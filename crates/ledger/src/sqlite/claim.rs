@@ -109,7 +109,8 @@ async fn intents_by_user(
         "SELECT i.entra, i.run, i.slot, i.value, i.filed_at, i.outcome, run.kind,
                 (SELECT now_ms FROM clock) - i.filed_at AS age,
                 EXISTS (SELECT 1 FROM pre_image p WHERE p.entra = i.entra AND p.slot = i.slot AND p.settled_by IS NULL
-                           AND p.run <= i.run) AS stands
+                           AND (p.run = i.run OR p.filed_at < i.filed_at
+                                OR (p.filed_at = i.filed_at AND p.run < i.run))) AS stands
            FROM intent i JOIN run ON run.no = i.run
           WHERE i.entra IN (SELECT value FROM json_each(?1)) ORDER BY i.filed_at DESC, i.run DESC, i.slot DESC",
     )

@@ -70,7 +70,10 @@ pub(super) async fn open_next(
     let is_next = last_written(db, &spec.batch)
         .await?
         .is_some_and(|last| last.id == after && last.state == RunState::Done);
-    if !is_next || is_verified(db, &spec.batch).await? || taken_back(db, &spec.batch, after).await?.is_some()
+    if !is_next
+        || !is_newest(db, &spec.snapshot).await?
+        || is_shared(db, &spec.batch).await?
+        || taken_back(db, &spec.batch, after).await?.is_some()
     {
         return Ok(None);
     }
@@ -79,16 +82,31 @@ pub(super) async fn open_next(
     Ok(Some(run))
 }
 
-/// A verification compares with what was written last: that must not move below it.
-async fn is_verified(db: &mut SqliteConnection, batch: &str) -> Result<bool, Fault> {
+/// An unfinished run that shares users with the batch, whoever opened it: a verification compares with what was written
+/// last, which must not move below it, and two that write wait for each other.
+async fn is_shared(db: &mut SqliteConnection, batch: &str) -> Result<bool, Fault> {
     let found: Option<i64> = sqlx::query_scalar(
-        "SELECT no FROM run
-          WHERE batch = ?1 AND kind = 'verify' AND state IN ('preparing', 'open') LIMIT 1",
+        "SELECT r.no FROM run r
+          WHERE r.kind IN ('migrate', 'rollback', 'verify') AND r.state IN ('preparing', 'open')
+            AND (r.batch = 'all' OR r.batch = ?1 OR EXISTS (
+                 SELECT 1 FROM batch_member mine JOIN batch_member theirs ON theirs.user_key = mine.user_key
+                  WHERE mine.batch = ?1 AND theirs.batch = r.batch))
+          LIMIT 1",
     )
     .bind(batch)
     .fetch_optional(db)
     .await?;
     Ok(found.is_some())
+}
+
+/// What was looked at may not be the newest any more, and an older datafile must not follow a newer one.
+async fn is_newest(db: &mut SqliteConnection, snapshot: &SnapshotId) -> Result<bool, Fault> {
+    let newest: Option<String> = sqlx::query_scalar(
+        "SELECT id FROM snapshot WHERE manifest IS NOT NULL ORDER BY completed_at DESC, no DESC LIMIT 1",
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(newest.is_some_and(|newest| newest == snapshot.0))
 }
 
 pub(super) async fn newer(

@@ -579,11 +579,11 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn set_batch(&self, batch: &str, settings: &str) -> Result<(), Error> {
-        let (batch, settings) = (batch.to_owned(), settings.to_owned());
+    async fn set_batch(&self, batch: &str, was: &str, settings: &str) -> Result<bool, Error> {
+        let (batch, was, settings) = (batch.to_owned(), was.to_owned(), settings.to_owned());
         self.connections
             .write("changing a batch's settings", move |db| {
-                Box::pin(async move { batch::set(db, &batch, &settings).await })
+                Box::pin(async move { batch::set(db, &batch, &was, &settings).await })
             })
             .await
     }

@@ -94,16 +94,22 @@ pub(super) async fn set(verb: &BatchSet, config: &Config) -> anyhow::Result<Exit
         ));
     }
     let engine = Engine::beside(config).await?;
-    let batch = engine.batch(&verb.name).await?;
-    let mut settings = Engine::settings(&batch)?;
-    let was_kept = settings.keep_in_step;
-    for change in &verb.settings {
-        settings::change(&mut settings, change)?;
-    }
-    if settings.keep_in_step && !was_kept {
-        must_not_be_taken_back(&engine, &verb.name).await?;
-    }
-    engine.ledger.set_batch(&verb.name, &serde_json::to_string(&settings)?).await?;
+    let settings = loop {
+        let batch = engine.batch(&verb.name).await?;
+        let mut settings = Engine::settings(&batch)?;
+        let was_kept = settings.keep_in_step;
+        for change in &verb.settings {
+            settings::change(&mut settings, change)?;
+        }
+        if settings.keep_in_step && !was_kept {
+            may_go_on_by_itself(&engine, &verb.name).await?;
+        }
+        // Whoever else changes them meanwhile must not be overwritten.
+        let text = serde_json::to_string(&settings)?;
+        if engine.ledger.set_batch(&verb.name, &batch.made.settings, &text).await? {
+            break settings;
+        }
+    };
     let said = verb.settings.join(" ");
     engine.note_event(&verb.name, None, "set", &format!("{said}{}", because(&verb.why))).await?;
     println!("batch {}: {}", verb.name, settings::line(&settings));
@@ -116,9 +122,18 @@ pub(super) async fn set(verb: &BatchSet, config: &Config) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// Whoever was taken back is moved forward again by a person alone.
-async fn must_not_be_taken_back(engine: &Engine, name: &str) -> anyhow::Result<()> {
+/// Whoever was taken back is moved forward again by a person alone; and of those who were moved as was reviewed, what comes
+/// next is to be reviewed too.
+async fn may_go_on_by_itself(engine: &Engine, name: &str) -> anyhow::Result<()> {
     let Some(last) = engine.ledger.last_written(name).await? else { return Ok(()) };
+    if last.spec.plan_hash.is_some() {
+        bail!(Usage(format!(
+            "batch {name} was moved by a reviewed plan (run {}), and nothing follows that without a review; \
+             `mfa-migrate rehearse --batch {name} --out FILE` and `mfa-migrate migrate --batch {name} --plan FILE` move what is new, \
+             or `mfa-migrate migrate --batch {name}` moves it without one, and then the batch can be kept in step",
+            last.id
+        )));
+    }
     let back = match last.spec.kind {
         RunKind::Rollback => Some(last.id),
         RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
