@@ -12,6 +12,7 @@ mod ids;
 mod journal;
 mod observed;
 mod order;
+mod pass;
 mod plan;
 mod policy;
 mod record;
@@ -33,6 +34,7 @@ pub use observed::{
     TokenStatus, UserMethods,
 };
 pub use order::{Order, OrderError};
+pub use pass::{PassEnding, PassOutcome};
 pub use plan::{Change, History, Note, Plan, PlanLine, PlanTarget, Target, Token, TokenStep};
 pub use policy::{
     AppCodes, CompanyDefaultMode, DefaultMethodPolicy, Match, Method, OnDrift, OnExisting, Policy,

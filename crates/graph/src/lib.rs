@@ -12,8 +12,10 @@ mod cloud;
 mod config;
 mod error;
 mod exchange;
+mod federation;
 mod identity;
 mod pace;
+mod passes;
 mod patience;
 mod reader;
 #[cfg(test)]
@@ -27,9 +29,11 @@ pub use client::Version;
 pub use cloud::Cloud;
 pub use config::{Config, Credential};
 pub use error::Error;
+pub use federation::Federation;
 pub use pace::{
     Bucket, BucketStatus, Counts, Grant as Quota, Held, Pace, PaceStep, SharedPace, Unavailable, Verdict,
 };
+pub use passes::{NewPass, Pass, PassAnswer, PassHolder, PassPolicy, SeenPass, Usability};
 pub use reader::{Ask, DirectoryUser, Grant, GrantTo, MethodsPolicy, Reader};
 pub use wire::Page;
 pub use write_call::{CodeNow, WriteCall};

@@ -4,8 +4,10 @@
 //! Every read is tried again here, within the bounds of `patience`; callers do not retry reads.
 
 mod directory;
+mod federation;
 mod inventory;
 mod observe;
+mod passes;
 mod policy;
 
 pub use directory::DirectoryUser;

@@ -14,6 +14,7 @@ use crate::{Config, Error};
 use std::sync::Arc;
 use telemetry::Shutdown;
 use tokio::time::Instant;
+use zeroize::Zeroize;
 
 /// A write in a bundle.
 #[derive(Debug, Clone)]
@@ -66,62 +67,71 @@ impl Writer {
         let Some((version, _)) = requests(items) else {
             return all(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
         };
-        let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let call = match self.call(version, items, n, not_after) {
-            Ok(call) => Call { stops: stops.to_vec(), ..call },
-            Err(_) => return all(Answer::NotSent { held_until: None }),
-        };
-        let pace = self.client.pace();
-        let reply = match self.client.send(&call).await {
-            Ok(reply) => reply,
-            Err(Failure::Held(held)) => return all(Answer::NotSent { held_until: Some(held.until) }),
-            Err(Failure::NoToken(_) | Failure::Lost(Error::Connect(_))) => {
-                return all(Answer::NotSent { held_until: None });
+        let owned = items.to_vec();
+        let body: Body = Box::new(move || {
+            let requests = requests(&owned).map(|(_, requests)| requests).unwrap_or_default();
+            bundle::encode(&requests)
+        });
+        match self.send_bundle(version, items.len(), body, not_after, stops).await {
+            Ok(replies) => {
+                items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect()
             }
-            Err(Failure::Lost(_)) => return all(Answer::Doubt { status: None }),
+            Err(whole) => all(whole),
+        }
+    }
+
+    /// Sends one bundle of so many writes, once: the items' answers by position, or what is true of all of them. The
+    /// answer's text is wiped: it may hold what nobody may read a second time.
+    pub(crate) async fn send_bundle(
+        &self,
+        version: Version,
+        items: usize,
+        body: Body,
+        not_after: Instant,
+        stops: &[Shutdown],
+    ) -> Result<Vec<Option<ItemReply>>, Answer> {
+        let n = u32::try_from(items).unwrap_or(u32::MAX);
+        let url = match self.client.url(version, "$batch") {
+            Ok(url) => url,
+            Err(_) => return Err(Answer::NotSent { held_until: None }),
         };
-        match reply.status {
-            200..300 => match bundle::decode(&reply.body, items.len()) {
+        let (bucket, stops) = (Bucket::Writes, stops.to_vec());
+        let call = Call { url, body: Some(body), eventual: false, bucket, n, not_after, stops };
+        let pace = self.client.pace();
+        let mut reply = match self.client.send(&call).await {
+            Ok(reply) => reply,
+            Err(Failure::Held(held)) => return Err(Answer::NotSent { held_until: Some(held.until) }),
+            Err(Failure::NoToken(_) | Failure::Lost(Error::Connect(_))) => {
+                return Err(Answer::NotSent { held_until: None });
+            }
+            Err(Failure::Lost(_)) => return Err(Answer::Doubt { status: None }),
+        };
+        let outcome = match reply.status {
+            200..300 => match bundle::decode(&reply.body, items) {
                 Ok(replies) => {
                     pace.settled(reply.grant, &bundle::verdict(&replies));
-                    items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect()
+                    Ok(replies)
                 }
-                Err(_) => all(Answer::Doubt { status: Some(reply.status) }),
+                Err(_) => Err(Answer::Doubt { status: Some(reply.status) }),
             },
             429 => {
-                let (retry_after, scope) = (reply.retry_after, reply.scope);
+                let (retry_after, scope) = (reply.retry_after, reply.scope.take());
                 pace.settled(reply.grant, &Verdict { accepted: 0, rejected: n, retry_after, scope });
-                all(Answer::Throttled)
+                Err(Answer::Throttled)
             }
             // The documentation also speaks of a throttled bundle that fails as a whole with 424: then nobody knows what
             // of it was done.
             424 => {
                 pace.settled(reply.grant, &Verdict { accepted: n, ..Verdict::default() });
-                all(Answer::Doubt { status: Some(424) })
+                Err(Answer::Doubt { status: Some(424) })
             }
             status => {
                 pace.settled(reply.grant, &Verdict { accepted: n, ..Verdict::default() });
-                all(unsuccessful(status, error_code(&reply.body)))
+                Err(unsuccessful(status, error_code(&reply.body)))
             }
-        }
-    }
-
-    fn call(&self, version: Version, items: &[WriteItem], n: u32, not_after: Instant) -> Result<Call, Error> {
-        let url = self.client.url(version, "$batch")?;
-        let items = items.to_vec();
-        let body: Body = Box::new(move || {
-            let requests = requests(&items).map(|(_, requests)| requests).unwrap_or_default();
-            bundle::encode(&requests)
-        });
-        Ok(Call {
-            url,
-            body: Some(body),
-            eventual: false,
-            bucket: Bucket::Writes,
-            n,
-            not_after,
-            stops: Vec::new(),
-        })
+        };
+        reply.body.zeroize();
+        outcome
     }
 }
 
@@ -165,7 +175,7 @@ fn answer(call: &WriteCall, reply: Option<ItemReply>) -> Answer {
     }
 }
 
-fn unsuccessful(status: u16, code: String) -> Answer {
+pub(crate) fn unsuccessful(status: u16, code: String) -> Answer {
     match status {
         // Nobody signed in, so nothing was applied: a new token, not another value, is what it takes.
         401 => Answer::NotSent { held_until: None },

@@ -7,15 +7,19 @@
 
 #[cfg(any(test, feature = "conformance"))]
 mod conformance;
+mod cutover;
 mod error;
 mod filing;
+mod passes;
 mod postgres;
 mod rows;
 mod sqlite;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use conformance::conformance;
+pub use cutover::{Cutover, CutoverIntent, NeverMoved, NewCutover};
 pub use error::Error;
+pub use passes::{IssuedPass, NewPassIntent, PassClaim, PassFinish, PassIntent, PassIssue, PassKnown};
 pub use postgres::PgLedger;
 pub use rows::{
     Batch, Candidate, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, End, Event,
@@ -355,4 +359,57 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The fingerprint last applied to an Entra user (rule U5), if it stands.
     async fn applied_fingerprint(&self, user: &EntraId) -> Result<Option<Fingerprint>, Error>;
+
+    // Temporary Access Passes. No pass is ever given to the ledger.
+
+    /// Files an issue of passes; one of that name that is on file is left.
+    async fn begin_pass_issue(&self, issue: &PassIssue) -> Result<(), Error>;
+
+    /// One issue of passes.
+    async fn pass_issue(&self, id: &str) -> Result<Option<PassIssue>, Error>;
+
+    /// Takes users in hand for `lease`, as far as passes go, and answers what is on file of their passes. Users whom
+    /// somebody else has in hand, or had until less than `grace` ago, are not among the answers.
+    async fn claim_passes(
+        &self,
+        users: &[EntraId],
+        owner: &str,
+        lease: Duration,
+        grace: Duration,
+    ) -> Result<Vec<PassClaim>, Error>;
+
+    /// Files the wishes to make passes, before they are sent. Answers the users whose claim still held, each with the
+    /// number of the intent; nothing was filed for the others, nor for one of whom an intent has no outcome.
+    async fn file_pass_intents(
+        &self,
+        issue: &str,
+        rows: &[NewPassIntent],
+    ) -> Result<Vec<(EntraId, i64)>, Error>;
+
+    /// Records what became of intents and of issued passes, in the journal too, and gives claims back, in one transaction.
+    /// Answers the users whose claim still held.
+    async fn finish_passes(&self, rows: &[PassFinish]) -> Result<Vec<EntraId>, Error>;
+
+    /// Intents without an outcome and passes without an ending, by number after a given one, each with its user.
+    async fn passes_to_end(&self, after: i64, limit: u32) -> Result<Vec<(i64, EntraId)>, Error>;
+
+    /// Ends every claim on users' passes. The caller proves that nobody else is at them (it holds a lock that they would).
+    async fn void_pass_claims(&self) -> Result<(), Error>;
+
+    // The cut-over of domains.
+
+    /// The value before that stands for a domain, in lower case, with the changes that were begun.
+    async fn cutover(&self, domain: &str) -> Result<Option<Cutover>, Error>;
+
+    /// Files a change that is about to be made, and the value before unless one stands; the event with it. Answers the
+    /// intent's number.
+    async fn file_cutover(&self, new: &NewCutover) -> Result<i64, Error>;
+
+    /// Records what was seen of an intent; one that has an outcome keeps it. Where what was before was brought back, the
+    /// value before stands no longer.
+    async fn end_cutover(&self, intent: i64, outcome: contract::IntentOutcome, by: &str)
+    -> Result<(), Error>;
+
+    /// Records of the newest snapshot whose users no migration has an entry of, by ordinal after a given one.
+    async fn never_moved(&self, after: i64, limit: u32) -> Result<Vec<NeverMoved>, Error>;
 }

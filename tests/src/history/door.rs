@@ -15,6 +15,8 @@ use ledger::{
     UserCursor, UserHistory, UserResults,
 };
 use sqlx::SqliteConnection;
+use contract::IntentOutcome;
+use ledger::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -156,4 +158,15 @@ through_the_door! {
     fn results(run: RunId, after: i64, limit: u32) -> Vec<ResultRow>;
     fn user_history(key: UserKey) -> UserHistory;
     fn applied_fingerprint(user: &EntraId) -> Option<Fingerprint>;
+    fn begin_pass_issue(issue: &PassIssue) -> ();
+    fn pass_issue(id: &str) -> Option<PassIssue>;
+    fn claim_passes(users: &[EntraId], owner: &str, lease: Duration, grace: Duration) -> Vec<PassClaim>;
+    fn file_pass_intents(issue: &str, rows: &[NewPassIntent]) -> Vec<(EntraId, i64)>;
+    fn finish_passes(rows: &[PassFinish]) -> Vec<EntraId>;
+    fn passes_to_end(after: i64, limit: u32) -> Vec<(i64, EntraId)>;
+    fn void_pass_claims() -> ();
+    fn cutover(domain: &str) -> Option<Cutover>;
+    fn file_cutover(new: &NewCutover) -> i64;
+    fn end_cutover(intent: i64, outcome: IntentOutcome, by: &str) -> ();
+    fn never_moved(after: i64, limit: u32) -> Vec<NeverMoved>;
 }

@@ -52,7 +52,7 @@ impl Pending<'_> {
     }
 }
 
-type Found = Result<Option<Value>, Error>;
+pub(super) type Found = Result<Option<Value>, Error>;
 
 impl Reader {
     /// Looks at users; answers stand in the order of the asks. A user without sign-in preferences (404) has no
@@ -93,7 +93,7 @@ impl Reader {
                 && let Some((position, paths)) = bundles.next()
             {
                 let reader = self.clone();
-                under_way.spawn(async move { (position, reader.bundle(paths).await) });
+                under_way.spawn(async move { (position, reader.bundle(Version::Beta, paths).await) });
             }
             let Some(done) = under_way.join_next().await else { break };
             if let Ok((position, found)) = done
@@ -106,7 +106,7 @@ impl Reader {
     }
 
     /// Asks one bundle until every item has an answer that stands.
-    async fn bundle(&self, paths: Vec<String>) -> Vec<Found> {
+    pub(super) async fn bundle(&self, version: Version, paths: Vec<String>) -> Vec<Found> {
         let mut found: Vec<Option<Found>> = paths.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..paths.len()).collect();
         let mut patience = Patience::new();
@@ -114,7 +114,7 @@ impl Reader {
             let asked: Vec<&String> = open.iter().filter_map(|at| paths.get(*at)).collect();
             let mut again = Vec::new();
             let mut cause = None;
-            match self.bundle_once(&asked, patience.ends()).await {
+            match self.bundle_once(version, &asked, patience.ends()).await {
                 Ok(replies) => {
                     for (at, reply) in open.iter().zip(replies) {
                         match item(reply) {
@@ -147,6 +147,7 @@ impl Reader {
 
     async fn bundle_once(
         &self,
+        version: Version,
         paths: &[&String],
         not_after: Instant,
     ) -> Result<Vec<Option<ItemReply>>, Error> {
@@ -156,7 +157,7 @@ impl Reader {
             .map(|(position, path)| Item::new(position, "GET", (*path).clone(), None))
             .collect();
         let n = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let url = self.client.url(Version::Beta, "$batch")?;
+        let url = self.client.url(version, "$batch")?;
         let sent = items.len();
         let call = Call {
             url,

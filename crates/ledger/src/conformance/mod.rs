@@ -7,6 +7,7 @@
 
 mod batches;
 mod claims;
+mod cutover;
 mod endings;
 pub(crate) mod fixture;
 mod history;
@@ -14,6 +15,7 @@ mod in_step;
 mod journal;
 mod looking;
 mod matching;
+mod passes;
 mod random;
 mod releases;
 mod runs;
@@ -42,5 +44,7 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     way_back::check(&fresh).await;
     journal::check(&fresh).await;
     in_step::check(&fresh).await;
+    passes::check(&fresh).await;
+    cutover::check(&fresh).await;
     random::check(&fresh).await;
 }

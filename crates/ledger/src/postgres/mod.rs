@@ -8,6 +8,7 @@ mod address;
 mod batch;
 mod claim;
 mod connection;
+mod cutover;
 mod decode;
 mod directory;
 mod fault;
@@ -21,6 +22,7 @@ mod look;
 mod matching;
 mod open;
 mod pace;
+mod passes;
 mod presence;
 mod release;
 mod run;
@@ -36,6 +38,7 @@ use crate::{
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
+use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use address::Address;
 use connection::{Connections, Shape};
 use contract::{
@@ -687,6 +690,113 @@ impl Ledger for PgLedger {
         self.connections
             .write("filing that a snapshot came again", Shape::Statement, id.clone(), |db, id| {
                 Box::pin(in_step::came_again(db, id))
+            })
+            .await
+    }
+
+    async fn begin_pass_issue(&self, issue: &PassIssue) -> Result<(), Error> {
+        let given = issue.clone();
+        self.connections
+            .write("filing an issue of passes", Shape::Statement, given, |db, issue| {
+                Box::pin(passes::begin(db, issue))
+            })
+            .await
+    }
+
+    async fn pass_issue(&self, id: &str) -> Result<Option<PassIssue>, Error> {
+        let given = id.to_owned();
+        self.connections
+            .read("reading an issue of passes", given, |db, id| Box::pin(passes::issue(db, id)))
+            .await
+    }
+
+    async fn claim_passes(
+        &self,
+        users: &[EntraId],
+        owner: &str,
+        lease: Duration,
+        grace: Duration,
+    ) -> Result<Vec<PassClaim>, Error> {
+        let given = (users.to_vec(), owner.to_owned(), lease, grace);
+        self.connections
+            .write("taking users in hand", Shape::Statement, given, |db, (users, owner, lease, grace)| {
+                Box::pin(passes::claim(db, users, owner, *lease, *grace))
+            })
+            .await
+    }
+
+    async fn file_pass_intents(
+        &self,
+        issue: &str,
+        rows: &[NewPassIntent],
+    ) -> Result<Vec<(EntraId, i64)>, Error> {
+        let given = (issue.to_owned(), rows.to_vec());
+        self.connections
+            .write("filing wishes for passes", Shape::Together, given, |db, (issue, rows)| {
+                Box::pin(passes::file_intents(db, issue, rows))
+            })
+            .await
+    }
+
+    async fn finish_passes(&self, rows: &[PassFinish]) -> Result<Vec<EntraId>, Error> {
+        let given = rows.to_vec();
+        self.connections
+            .write("recording what became of passes", Shape::Together, given, |db, rows| {
+                Box::pin(passes::finish(db, rows))
+            })
+            .await
+    }
+
+    async fn passes_to_end(&self, after: i64, limit: u32) -> Result<Vec<(i64, EntraId)>, Error> {
+        let given = (after, limit);
+        self.connections
+            .read("reading the passes that may be there", given, |db, (after, limit)| {
+                Box::pin(passes::to_end(db, *after, *limit))
+            })
+            .await
+    }
+
+    async fn void_pass_claims(&self) -> Result<(), Error> {
+        self.connections
+            .write("ending claims on passes", Shape::Statement, (), |db, ()| {
+                Box::pin(passes::void_claims(db))
+            })
+            .await
+    }
+
+    async fn cutover(&self, domain: &str) -> Result<Option<Cutover>, Error> {
+        let given = domain.to_owned();
+        self.connections
+            .read("reading a cut-over", given, |db, domain| Box::pin(cutover::find(db, domain)))
+            .await
+    }
+
+    async fn file_cutover(&self, new: &NewCutover) -> Result<i64, Error> {
+        let given = new.clone();
+        self.connections
+            .write("filing a cut-over", Shape::Together, given, |db, new| Box::pin(cutover::file(db, new)))
+            .await
+    }
+
+    async fn end_cutover(
+        &self,
+        intent: i64,
+        outcome: contract::IntentOutcome,
+        by: &str,
+    ) -> Result<(), Error> {
+        let given = (intent, outcome, by.to_owned());
+        self.connections
+            .write("recording a cut-over", Shape::Together, given, |db, (intent, outcome, by)| {
+                Box::pin(cutover::end(db, *intent, *outcome, by))
+            })
+            .await
+    }
+
+    async fn never_moved(&self, after: i64, limit: u32) -> Result<Vec<NeverMoved>, Error> {
+        let given = (after, limit);
+        self.connections
+            .read("reading who was never moved", given, |db, (after, limit)| {
+                Box::pin(cutover::never_moved(db, *after, *limit))
             })
             .await
     }

@@ -6,6 +6,7 @@
 mod batch;
 mod claim;
 mod connection;
+mod cutover;
 mod decode;
 mod directory;
 mod fault;
@@ -16,6 +17,7 @@ mod look;
 mod matching;
 mod open;
 mod pace;
+mod passes;
 mod presence;
 mod release;
 mod run;
@@ -35,6 +37,7 @@ use crate::{
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
+use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use connection::Connections;
 use contract::{
     Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
@@ -681,6 +684,113 @@ impl Ledger for SqliteLedger {
         self.connections
             .write("filing that a snapshot came again", move |db| {
                 Box::pin(async move { in_step::came_again(db, &id).await })
+            })
+            .await
+    }
+
+    async fn begin_pass_issue(&self, issue: &PassIssue) -> Result<(), Error> {
+        let issue = issue.clone();
+        self.connections
+            .write("filing an issue of passes", move |db| {
+                Box::pin(async move { passes::begin(db, &issue).await })
+            })
+            .await
+    }
+
+    async fn pass_issue(&self, id: &str) -> Result<Option<PassIssue>, Error> {
+        let id = id.to_owned();
+        self.connections
+            .read("reading an issue of passes", move |db| {
+                Box::pin(async move { passes::issue(db, &id).await })
+            })
+            .await
+    }
+
+    async fn claim_passes(
+        &self,
+        users: &[EntraId],
+        owner: &str,
+        lease: Duration,
+        grace: Duration,
+    ) -> Result<Vec<PassClaim>, Error> {
+        let (users, owner) = (users.to_vec(), owner.to_owned());
+        self.connections
+            .write("taking users in hand", move |db| {
+                Box::pin(async move { passes::claim(db, &users, &owner, lease, grace).await })
+            })
+            .await
+    }
+
+    async fn file_pass_intents(
+        &self,
+        issue: &str,
+        rows: &[NewPassIntent],
+    ) -> Result<Vec<(EntraId, i64)>, Error> {
+        let (issue, rows) = (issue.to_owned(), rows.to_vec());
+        self.connections
+            .write("filing wishes for passes", move |db| {
+                Box::pin(async move { passes::file_intents(db, &issue, &rows).await })
+            })
+            .await
+    }
+
+    async fn finish_passes(&self, rows: &[PassFinish]) -> Result<Vec<EntraId>, Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("recording what became of passes", move |db| {
+                Box::pin(async move { passes::finish(db, &rows).await })
+            })
+            .await
+    }
+
+    async fn passes_to_end(&self, after: i64, limit: u32) -> Result<Vec<(i64, EntraId)>, Error> {
+        self.connections
+            .read("reading the passes that may be there", move |db| {
+                Box::pin(async move { passes::to_end(db, after, limit).await })
+            })
+            .await
+    }
+
+    async fn void_pass_claims(&self) -> Result<(), Error> {
+        self.connections
+            .write("ending claims on passes", move |db| {
+                Box::pin(async move { passes::void_claims(db).await })
+            })
+            .await
+    }
+
+    async fn cutover(&self, domain: &str) -> Result<Option<Cutover>, Error> {
+        let domain = domain.to_owned();
+        self.connections
+            .read("reading a cut-over", move |db| Box::pin(async move { cutover::find(db, &domain).await }))
+            .await
+    }
+
+    async fn file_cutover(&self, new: &NewCutover) -> Result<i64, Error> {
+        let new = new.clone();
+        self.connections
+            .write("filing a cut-over", move |db| Box::pin(async move { cutover::file(db, &new).await }))
+            .await
+    }
+
+    async fn end_cutover(
+        &self,
+        intent: i64,
+        outcome: contract::IntentOutcome,
+        by: &str,
+    ) -> Result<(), Error> {
+        let by = by.to_owned();
+        self.connections
+            .write("recording a cut-over", move |db| {
+                Box::pin(async move { cutover::end(db, intent, outcome, &by).await })
+            })
+            .await
+    }
+
+    async fn never_moved(&self, after: i64, limit: u32) -> Result<Vec<NeverMoved>, Error> {
+        self.connections
+            .read("reading who was never moved", move |db| {
+                Box::pin(async move { cutover::never_moved(db, after, limit).await })
             })
             .await
     }

@@ -138,6 +138,10 @@ impl Tenant {
             (Route::Preferences(user), Verb::Patch) => self.update_preferences(call, user, now),
             (Route::Requirements(user), Verb::Get) => self.get_requirements(call, user, now),
             (Route::Requirements(user), Verb::Patch) => self.update_requirements(call, user, now),
+            (Route::Passes(user), Verb::Get) => self.list_passes(call, user, now),
+            (Route::Passes(user), Verb::Post) => self.create_pass(call, user, now),
+            (Route::Pass(user, id), Verb::Get) => self.get_pass(call, user, id, now),
+            (Route::Pass(user, id), Verb::Delete) => self.delete_pass(user, id, now),
             (Route::Groups, Verb::Get) => self.list_groups(call),
             (Route::Group(id), Verb::Get) => self.get_group(call, id),
             (Route::Members(id), Verb::Get) => self.list_members(call, id),
@@ -150,13 +154,13 @@ impl Tenant {
             (
                 Route::Rollouts
                 | Route::Rollout(_)
-                | Route::RolloutAppliesTo(_)
-                | Route::Domains
-                | Route::Domain(_)
-                | Route::Federations(_)
-                | Route::Federation(..),
+                | Route::RolloutAppliesTo(_),
                 _,
             ) => self.get_rollout(call),
+            (
+                Route::Domains | Route::Domain(_) | Route::Federations(_) | Route::Federation(..),
+                _,
+            ) => self.dispatch_domains(call, now),
             _ => Err(Refusal::Verb),
         }
     }

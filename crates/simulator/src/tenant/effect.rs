@@ -6,7 +6,7 @@ use serde::Serialize;
 /// there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Effect {
-    /// Object id of the user; absent for a device that nobody holds.
+    /// Object id of the user, or the name of the domain; absent for a device that nobody holds.
     pub(crate) user: Option<String>,
     /// The method, in the words of plans, or another of Graph's names for what plans do not know.
     pub(crate) method: &'static str,

@@ -71,6 +71,7 @@ impl Tenant {
                     .default
                     .map(|m: DefaultMethod| m.as_str().to_owned()),
             },
+            temporary_access_pass_methods: methods.pass.as_deref().cloned().into_iter().collect(),
             requirements: methods
                 .per_user_mfa
                 .as_deref()

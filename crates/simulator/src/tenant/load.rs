@@ -41,6 +41,7 @@ impl Tenant {
             domains: state.domains,
             policy: Policy::new(&state.policy),
             hidden: Lag::new(visible_after),
+            hidden_domains: Lag::new(visible_after),
             ids: Ids::new(run),
             auto_default,
             effects: Vec::new(),

@@ -113,6 +113,8 @@ pub(crate) struct Methods {
     pub(crate) tokens: Vec<Held>,
     pub(crate) default: Option<DefaultMethod>,
     pub(crate) system_preferred: bool,
+    /// The one Temporary Access Pass that a user may have; boxed, since hardly anybody has one.
+    pub(crate) pass: Option<Box<super::passes::Pass>>,
     /// Per-user MFA: `disabled`, `enabled` or `enforced`; disabled when absent.
     pub(crate) per_user_mfa: Option<Box<str>>,
 }

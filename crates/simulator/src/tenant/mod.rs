@@ -8,6 +8,7 @@ mod attributes;
 mod call;
 mod devices;
 mod directory;
+mod domains;
 mod effect;
 mod export;
 mod filter;
@@ -18,6 +19,7 @@ mod inventory_calls;
 mod lag;
 mod load;
 mod methods;
+mod passes;
 mod phones;
 mod policy;
 mod preferences;
@@ -75,6 +77,8 @@ pub(crate) struct Tenant {
     domains: Vec<serde_json::Value>,
     policy: Policy,
     hidden: Lag<Methods>,
+    /// What readers of a domain still see.
+    hidden_domains: Lag<serde_json::Value>,
     ids: Ids,
     auto_default: bool,
     effects: Vec<Effect>,

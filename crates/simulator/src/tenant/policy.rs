@@ -2,10 +2,11 @@
 //!
 //! push is MicrosoftAuthenticator; oath is SoftwareOath and HardwareOath; sms is Sms; voiceMobile and
 //! voiceAlternateMobile are Voice; voiceOffice is Voice with office phones allowed. The migration of the older
-//! policies is complete. A PATCH may switch one configuration on or off.
+//! policies is complete. Temporary Access Passes have settings of their own in the file. A PATCH may switch one configuration on or off.
 
 use super::answer::Answer;
 use super::call::Call;
+use super::passes::PassPolicy;
 use super::refusal::Refusal;
 use super::route::Version;
 use super::state::PolicyFile;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 const ROOT: &str = "policies/authenticationMethodsPolicy";
 
 /// The policy; each flag is one configuration's state.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Policy {
     authenticator: bool,
     sms: bool,
@@ -25,6 +26,7 @@ pub(super) struct Policy {
     voice_alternate: bool,
     software: bool,
     hardware: bool,
+    pub(super) passes: PassPolicy,
 }
 
 impl Policy {
@@ -45,11 +47,12 @@ impl Policy {
             voice_alternate,
             software: has(DefaultMethod::Oath),
             hardware: has(DefaultMethod::Oath),
+            passes: file.passes.clone().unwrap_or_default(),
         }
     }
 
     /// As the state file would have it.
-    pub(super) fn file(self) -> PolicyFile {
+    pub(super) fn file(&self) -> PolicyFile {
         let allowed = [
             (DefaultMethod::Push, self.authenticator),
             (DefaultMethod::Oath, self.software || self.hardware),
@@ -58,10 +61,13 @@ impl Policy {
             (DefaultMethod::VoiceOffice, self.voice && self.office),
             (DefaultMethod::VoiceAlternateMobile, self.voice && self.voice_alternate),
         ];
-        PolicyFile { allowed: Some(allowed.into_iter().filter(|(_, on)| *on).map(|(m, _)| m).collect()) }
+        PolicyFile {
+            allowed: Some(allowed.into_iter().filter(|(_, on)| *on).map(|(m, _)| m).collect()),
+            passes: Some(self.passes.clone()),
+        }
     }
 
-    fn list(self, version: Version) -> Vec<Value> {
+    fn list(&self, version: Version) -> Vec<Value> {
         let target = |extra: Value| {
             let mut target =
                 json!({ "targetType": "group", "id": "all_users", "isRegistrationRequired": false });
@@ -101,6 +107,7 @@ impl Policy {
                 plain(),
             ),
             configuration("softwareOath", "SoftwareOath", self.software, json!({}), plain()),
+            self.passes.configuration(),
         ];
         if version == Version::Beta {
             list.push(configuration("hardwareOath", "HardwareOath", self.hardware, json!({}), plain()));
@@ -108,7 +115,7 @@ impl Policy {
         list
     }
 
-    pub(super) fn whole(self, call: &Call) -> Answer {
+    pub(super) fn whole(&self, call: &Call) -> Answer {
         Answer::json(
             200,
             &json!({
@@ -126,12 +133,12 @@ impl Policy {
         )
     }
 
-    pub(super) fn configurations(self, call: &Call) -> Answer {
+    pub(super) fn configurations(&self, call: &Call) -> Answer {
         let context = call.context(&format!("{ROOT}/authenticationMethodConfigurations"));
         Answer::json(200, &json!({ "@odata.context": context, "value": self.list(call.version) }))
     }
 
-    pub(super) fn configuration(self, call: &Call, id: &str) -> Result<Answer, Refusal> {
+    pub(super) fn configuration(&self, call: &Call, id: &str) -> Result<Answer, Refusal> {
         let is_it =
             |v: &Value| v.get("id").and_then(Value::as_str).is_some_and(|i| i.eq_ignore_ascii_case(id));
         let mut found =
@@ -156,6 +163,7 @@ impl Policy {
             "sms" => self.sms = on,
             "voice" => self.voice = on,
             "softwareoath" => self.software = on,
+            "temporaryaccesspass" => self.passes.enabled = on,
             _ => self.hardware = on,
         }
         Ok(Answer::no_content())

@@ -52,6 +52,14 @@ pub(crate) enum Refusal {
     TokenState,
     /// The code does not match.
     Code,
+    /// Temporary Access Passes are off, or not for this user.
+    PassPolicy,
+    /// A Temporary Access Pass that the policy does not allow: too short, too long, or usable more than once.
+    PassSettings(&'static str),
+    /// A pass that can still be used is there.
+    PassExists,
+    /// Guests get no pass.
+    PassGuest,
 }
 
 impl Refusal {
@@ -77,7 +85,11 @@ impl Refusal {
             | Self::Guest
             | Self::TokenHeld
             | Self::TokenState
-            | Self::Code => 400,
+            | Self::Code
+            | Self::PassPolicy
+            | Self::PassSettings(_)
+            | Self::PassExists
+            | Self::PassGuest => 400,
         }
     }
 
@@ -102,7 +114,11 @@ impl Refusal {
             | Self::Guest
             | Self::TokenHeld
             | Self::TokenState
-            | Self::Code => "badRequest",
+            | Self::Code
+            | Self::PassPolicy
+            | Self::PassSettings(_)
+            | Self::PassExists
+            | Self::PassGuest => "badRequest",
         }
     }
 
@@ -144,6 +160,10 @@ impl Refusal {
             Self::TokenHeld => "The hardware token is assigned to a user.".to_owned(),
             Self::TokenState => "The hardware token is not in a state that allows this operation.".to_owned(),
             Self::Code => "The verification code is not correct.".to_owned(),
+            Self::PassPolicy => "Temporary Access Pass is not enabled for the user by policy.".to_owned(),
+            Self::PassSettings(what) => format!("The {what} of the Temporary Access Pass is not allowed by policy."),
+            Self::PassExists => "The user has a valid Temporary Access Pass already.".to_owned(),
+            Self::PassGuest => "Temporary Access Passes cannot be created for guest users.".to_owned(),
         }
     }
 }

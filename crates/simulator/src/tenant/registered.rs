@@ -70,10 +70,10 @@ enum AnyView<'a> {
 }
 
 impl Tenant {
-    fn all(&self, call: &Call, methods: &Methods) -> Vec<(String, Value)> {
+    fn all(&self, call: &Call, methods: &Methods, now: Now) -> Vec<(String, Value)> {
         let plain = |view: &AnyView<'_>| serde_json::to_value(view).unwrap_or_default();
         let mut all: Vec<(String, Value)> = self
-            .views(call, methods)
+            .views(call, methods, now)
             .iter()
             .map(plain)
             .map(|v| (v.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(), v))
@@ -82,7 +82,7 @@ impl Tenant {
         all
     }
 
-    fn views<'m>(&self, call: &Call, methods: &'m Methods) -> Vec<AnyView<'m>> {
+    fn views<'m>(&self, call: &Call, methods: &'m Methods, now: Now) -> Vec<AnyView<'m>> {
         let mut all = vec![AnyView::Other(json!({
             "@odata.type": "#microsoft.graph.passwordAuthenticationMethod",
             "id": PASSWORD_ID,
@@ -104,6 +104,11 @@ impl Tenant {
             view.kind = Some("#microsoft.graph.softwareOathAuthenticationMethod");
             all.push(AnyView::Software(view));
         }
+        if let Some(pass) = methods.pass.as_deref() {
+            let mut view = self.pass_view(pass, now);
+            view["@odata.type"] = Value::from("#microsoft.graph.temporaryAccessPassAuthenticationMethod");
+            all.push(AnyView::Other(view));
+        }
         if call.version == Version::Beta {
             for held in &methods.tokens {
                 all.push(AnyView::Other(json!({
@@ -118,7 +123,7 @@ impl Tenant {
 
     pub(super) fn list_methods(&self, call: &Call, user: &str, now: Now) -> Result<Answer, Refusal> {
         let at = self.user(user)?;
-        let value = self.views(call, self.visible(at, now)?);
+        let value = self.views(call, self.visible(at, now)?, now);
         let context = call.context(&format!("users('{}')/authentication/methods", self.attributes(at)?.id()));
         Ok(Answer::json(200, &Listed { context, value }))
     }
@@ -126,7 +131,7 @@ impl Tenant {
     pub(super) fn get_method(&self, call: &Call, user: &str, id: &str, now: Now) -> Result<Answer, Refusal> {
         let at = self.user(user)?;
         let found =
-            self.all(call, self.visible(at, now)?).into_iter().find(|(i, _)| i.eq_ignore_ascii_case(id));
+            self.all(call, self.visible(at, now)?, now).into_iter().find(|(i, _)| i.eq_ignore_ascii_case(id));
         let (_, mut value) = found.ok_or(Refusal::MethodAbsent)?;
         let context = format!("users('{}')/authentication/methods/$entity", self.attributes(at)?.id());
         if let Some(map) = value.as_object_mut() {

@@ -1,7 +1,6 @@
-//! Feature rollout policies and domains, as the state file has them; read only.
+//! Feature rollout policies, as the state file has them; read only.
 //!
-//! Navigation properties (`appliesTo`, `federationConfiguration`) lie inside their owner in the file and come out
-//! where Graph has them.
+//! Their navigation property (`appliesTo`) lies inside its owner in the file and comes out where Graph has it.
 
 use super::Tenant;
 use super::answer::Answer;
@@ -11,13 +10,13 @@ use super::refusal::Refusal;
 use super::route::{Route, Verb};
 use serde_json::Value;
 
-fn by_id<'v>(list: &'v [Value], id: &str) -> Result<&'v Value, Refusal> {
+pub(super) fn by_id<'v>(list: &'v [Value], id: &str) -> Result<&'v Value, Refusal> {
     list.iter()
         .find(|v| v.get("id").and_then(Value::as_str).is_some_and(|i| i.eq_ignore_ascii_case(id)))
         .ok_or_else(|| Refusal::Absent(id.to_owned()))
 }
 
-fn without(value: &Value, navigation: &str) -> Value {
+pub(super) fn without(value: &Value, navigation: &str) -> Value {
     let mut value = value.clone();
     if let Some(map) = value.as_object_mut() {
         map.remove(navigation);
@@ -25,18 +24,18 @@ fn without(value: &Value, navigation: &str) -> Value {
     value
 }
 
-fn list_in<'v>(value: &'v Value, navigation: &str) -> &'v [Value] {
+pub(super) fn list_in<'v>(value: &'v Value, navigation: &str) -> &'v [Value] {
     value.get(navigation).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn entity(call: &Call, mut value: Value, context: &str) -> Answer {
+pub(super) fn entity(call: &Call, mut value: Value, context: &str) -> Answer {
     if let Some(map) = value.as_object_mut() {
         map.insert("@odata.context".to_owned(), Value::from(call.context(&format!("{context}/$entity"))));
     }
     Answer::json(200, &value)
 }
 
-fn list(call: &Call, values: Vec<Value>, context: &str) -> Answer {
+pub(super) fn list(call: &Call, values: Vec<Value>, context: &str) -> Answer {
     let total = values.len();
     let page = values.into_iter().skip(call.query.skip).take(call.query.page_size()).collect();
     page_answer(call, context, page, total)
@@ -47,7 +46,6 @@ impl Tenant {
         const POLICIES: &str = "policies/featureRolloutPolicies";
         let expands = call.query.expand.as_deref().is_some_and(|e| e.contains("appliesTo"));
         let rollout = |v: &Value| if expands { v.clone() } else { without(v, "appliesTo") };
-        let domain = |v: &Value| without(v, "federationConfiguration");
         match (&call.route, call.verb) {
             (Route::Rollouts, Verb::Get) => {
                 Ok(list(call, self.rollouts.iter().map(rollout).collect(), POLICIES))
@@ -58,19 +56,6 @@ impl Tenant {
             (Route::RolloutAppliesTo(id), Verb::Get) => {
                 let groups = list_in(by_id(&self.rollouts, id)?, "appliesTo");
                 Ok(list(call, groups.to_vec(), "directoryObjects"))
-            }
-            (Route::Domains, Verb::Get) => {
-                Ok(list(call, self.domains.iter().map(domain).collect(), "domains"))
-            }
-            (Route::Domain(id), Verb::Get) => Ok(entity(call, domain(by_id(&self.domains, id)?), "domains")),
-            (Route::Federations(id), Verb::Get) => {
-                let found = list_in(by_id(&self.domains, id)?, "federationConfiguration");
-                Ok(list(call, found.to_vec(), &format!("domains('{id}')/federationConfiguration")))
-            }
-            (Route::Federation(id, federation), Verb::Get) => {
-                let all = list_in(by_id(&self.domains, id)?, "federationConfiguration");
-                let context = format!("domains('{id}')/federationConfiguration");
-                Ok(entity(call, by_id(all, federation)?.clone(), &context))
             }
             _ => Err(Refusal::Verb),
         }

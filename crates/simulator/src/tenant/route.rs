@@ -109,6 +109,8 @@ routes! {
     TransitiveMembers(group) Both "/groups/{id}/transitiveMembers";
     TransitiveUsers(group) V1 "/groups/{id}/transitiveMembers/microsoft.graph.user";
     GetByIds V1 "/directoryObjects/getByIds";
+    Passes(user) Both "/users/{id}/authentication/temporaryAccessPassMethods";
+    Pass(user, method) Both "/users/{id}/authentication/temporaryAccessPassMethods/{id}";
     Policy Both "/policies/authenticationMethodsPolicy";
     PolicyConfigurations Both "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations";
     PolicyConfiguration(method) Both "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{id}";
@@ -203,6 +205,8 @@ fn of_user(user: String, rest: &[&str]) -> Option<Route> {
         ["hardwareOathMethods", method, "deactivate"] => Route::Deactivate(user, own(method)),
         ["signInPreferences"] => Route::Preferences(user),
         ["requirements"] => Route::Requirements(user),
+        ["temporaryAccessPassMethods"] => Route::Passes(user),
+        ["temporaryAccessPassMethods", method] => Route::Pass(user, own(method)),
         _ => return None,
     })
 }

@@ -125,6 +125,8 @@ pub(super) struct TokenFile {
 pub(crate) struct PolicyFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) allowed: Option<Vec<DefaultMethod>>,
+    #[serde(default, rename = "temporaryAccessPass", skip_serializing_if = "Option::is_none")]
+    pub(crate) passes: Option<super::passes::PassPolicy>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -135,6 +137,8 @@ pub(super) struct AuthenticationFile {
     pub(super) software_oath_methods: Vec<IdFile>,
     pub(super) hardware_oath_methods: Vec<TokenFile>,
     pub(super) sign_in_preferences: PreferencesFile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) temporary_access_pass_methods: Vec<super::passes::Pass>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) requirements: Option<RequirementsFile>,
 }
@@ -275,6 +279,7 @@ fn methods(
         .user_preferred_method_for_secondary_authentication
         .as_deref()
         .and_then(DefaultMethod::parse);
+    methods.pass = file.temporary_access_pass_methods.into_iter().next().map(Box::new);
     methods.per_user_mfa = file.requirements.and_then(|r| r.per_user_mfa_state).map(String::into_boxed_str);
     Ok(methods)
 }
