@@ -7,6 +7,7 @@ mod back;
 mod case;
 mod compare;
 mod controls;
+mod cutover;
 mod decide;
 mod doubt;
 mod error;
@@ -14,13 +15,16 @@ mod execute;
 mod finish;
 mod handler;
 mod lease;
+mod passes;
 mod refusals;
 mod reviewed;
 mod shift;
 mod take;
 mod verify;
 
+pub use cutover::{CutoverDesk, CutoverError, CutoverWish, Found, Reached};
 pub use error::Error;
+pub use passes::{Ended, Issued, Line, PassDesk, PassError, PassFile, PassWord, Progress, Refused, Somebody};
 
 use broker::Queue;
 use contract::{Disposition, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId};

@@ -70,6 +70,108 @@ pub(crate) enum Verb {
     Config(ConfigVerb),
     /// Opens everything (key, ledger, Graph, permissions, methods policy, clock) and says what is missing
     Check,
+    /// Temporary Access Passes for users who must register their app again
+    #[command(subcommand)]
+    Tap(TapVerb),
+    /// The end of a migration: Entra does MFA for a federated domain by itself
+    #[command(subcommand)]
+    Cutover(CutoverVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TapVerb {
+    /// Makes passes and puts them into one file; the same command goes on where it was cut off
+    Issue(TapIssue),
+    /// Takes passes away that were issued and that are still there
+    Revoke(TapRevoke),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PassUsers {
+    /// Users of this batch
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
+    /// The users listed in this file, one username or user principal name a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// Everybody
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TapIssue {
+    #[command(flatten)]
+    pub(crate) users: PassUsers,
+    /// The file that the passes go to: made readable by its owner alone, or the one that the same command has begun
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// How long a pass can be used, such as `60m`, `8h` or `2d` [default: that of the tenant's policy]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) lifetime: Option<String>,
+    /// A pass can be used once (the default)
+    #[arg(long, conflicts_with = "many")]
+    pub(crate) once: bool,
+    /// A pass can be used again and again while it lives
+    #[arg(long)]
+    pub(crate) many: bool,
+    /// From when passes can be used, such as `2026-12-01T07:00:00Z` [default: at once]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TapRevoke {
+    #[command(flatten)]
+    pub(crate) users: PassUsers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CutoverVerb {
+    /// What is set for the domain, what was before, and who is not migrated yet; writes nothing
+    Status(CutoverDomain),
+    /// Sets `rejectMfaByFederatedIdp`; takes up to 24 hours to act
+    Apply(CutoverApply),
+    /// Brings back what was set before; takes up to 24 hours to act
+    Revert(CutoverRevert),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CutoverDomain {
+    /// The federated domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CutoverApply {
+    #[command(flatten)]
+    pub(crate) of: CutoverDomain,
+    /// The domain's name once more, instead of typing it when asked
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) confirm: Option<String>,
+    /// Although users of the domain are not migrated: they may not be able to sign in any more
+    #[arg(long)]
+    pub(crate) despite_unmigrated: bool,
+    /// Although somebody else has changed the setting since
+    #[arg(long)]
+    pub(crate) despite_change: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CutoverRevert {
+    #[command(flatten)]
+    pub(crate) of: CutoverDomain,
+    /// The domain's name once more, instead of typing it when asked
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) confirm: Option<String>,
+    /// Set this instead of what was before
+    #[arg(long, value_name = "VALUE", value_parser = ["acceptIfMfaDoneByFederatedIdp", "enforceMfaByFederatedIdp"])]
+    pub(crate) to: Option<String>,
+    /// Although somebody else has changed the setting since
+    #[arg(long)]
+    pub(crate) despite_change: bool,
 }
 
 #[derive(Debug, clap::Args)]

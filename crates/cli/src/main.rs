@@ -16,6 +16,7 @@ mod lines;
 mod lock;
 mod meter;
 mod notices;
+mod passes;
 mod plan_file;
 mod quota;
 mod report;
@@ -136,7 +137,9 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Report(_)
         | Verb::Simulate(_)
         | Verb::Config(_)
-        | Verb::Check => "mfa-migrate",
+        | Verb::Check
+        | Verb::Tap(_)
+        | Verb::Cutover(_) => "mfa-migrate",
     }
 }
 
@@ -158,6 +161,8 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
         Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(loaded, json),
         Verb::Check => verbs::check::run(&loaded.config, json).await,
+        Verb::Tap(verb) => verbs::tap::run(&verb, &loaded.config, json).await,
+        Verb::Cutover(verb) => verbs::cutover::run(&verb, &loaded.config, json).await,
     }
 }
 

@@ -165,6 +165,31 @@ impl Notices {
         }
     }
 
+    /// Users whose passes are made or taken away.
+    pub(crate) fn passes(&self, done: u64, of: u64, later: u64) {
+        let why = match later {
+            0 => String::new(),
+            n => format!(", {n} wait for an answer of Graph, or are in another operator's hands"),
+        };
+        if self.terminal {
+            self.bar.set_length(of);
+            self.bar.set_position(done);
+            self.bar.set_message(format!("users{why}"));
+        } else if self.is_time_for_a_line() {
+            eprintln!("{done} of {of} users{why}");
+        }
+    }
+
+    /// A wait that is told now and then.
+    pub(crate) fn waits(&self, why: &str) {
+        if self.terminal {
+            self.bar.set_message(why.to_owned());
+            self.bar.tick();
+        } else if self.is_time_for_a_line() {
+            eprintln!("{why}");
+        }
+    }
+
     fn is_time_for_a_line(&self) -> bool {
         let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.elapsed() >= LINE;

@@ -84,7 +84,10 @@ pub struct PassHolder {
 
 impl std::fmt::Debug for PassHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PassHolder").field("id", &self.id).field("passes", &self.passes).finish_non_exhaustive()
+        f.debug_struct("PassHolder")
+            .field("id", &self.id)
+            .field("passes", &self.passes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,10 +195,11 @@ fn made(reply: Option<ItemReply>) -> PassAnswer {
         return PassAnswer::Not(unsuccessful(reply.status, error_code_of(reply.body.as_ref())));
     }
     // The text is moved out of the answer, so that there is no second one.
-    let secret = match reply.body.as_mut().and_then(|body| body.get_mut("temporaryAccessPass")).map(Value::take) {
-        Some(Value::String(text)) if !text.is_empty() => Some(Secret::new(text)),
-        Some(_) | None => None,
-    };
+    let secret =
+        match reply.body.as_mut().and_then(|body| body.get_mut("temporaryAccessPass")).map(Value::take) {
+            Some(Value::String(text)) if !text.is_empty() => Some(Secret::new(text)),
+            Some(_) | None => None,
+        };
     match (secret, reply.body.as_ref().and_then(SeenPass::read)) {
         (Some(secret), Some(seen)) => PassAnswer::Made(Box::new(Pass { secret, seen })),
         // Made, and not shown: as good as lost, and the state decides.

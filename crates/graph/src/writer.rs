@@ -73,9 +73,7 @@ impl Writer {
             bundle::encode(&requests)
         });
         match self.send_bundle(version, items.len(), body, not_after, stops).await {
-            Ok(replies) => {
-                items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect()
-            }
+            Ok(replies) => items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect(),
             Err(whole) => all(whole),
         }
     }

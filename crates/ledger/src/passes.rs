@@ -58,8 +58,8 @@ pub struct IssuedPass {
     pub user: EntraId,
     /// Graph's id of it.
     pub method: String,
-    /// When it was asked for, in milliseconds since 1970 UTC.
-    pub filed_at_ms: i64,
+    /// How long ago it was asked for, by the database's clock.
+    pub age: Duration,
     /// How it ended, as far as we saw; absent while it may be there.
     pub ending: Option<PassEnding>,
 }

@@ -40,6 +40,21 @@ pub const ROLLBACK_CRASH_POINTS: &[&str] = &[
     "rollback.finished",
 ];
 
+/// Every crash point of issuing and revoking passes, in the order in which a user meets them.
+pub const PASS_CRASH_POINTS: &[&str] = &[
+    "tap.begun",
+    "tap.claimed",
+    "tap.intents-filed",
+    "tap.sent",
+    "tap.file-written",
+    "tap.finished",
+    "tap.deleted",
+];
+
+/// Every crash point of a cut-over, forward and back.
+pub const CUTOVER_CRASH_POINTS: &[&str] =
+    &["cutover.intent-filed", "cutover.sent", "cutover.before-outcome", "cutover.ended"];
+
 /// Dies here when a test build was told to.
 #[cfg(debug_assertions)]
 pub fn crash_point(name: &'static str) {
@@ -48,7 +63,8 @@ pub fn crash_point(name: &'static str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
-    let is_listed = CRASH_POINTS.contains(&name) || ROLLBACK_CRASH_POINTS.contains(&name);
+    let lists = [CRASH_POINTS, ROLLBACK_CRASH_POINTS, PASS_CRASH_POINTS, CUTOVER_CRASH_POINTS];
+    let is_listed = lists.iter().any(|list| list.contains(&name));
     debug_assert!(is_listed, "{name} is not in the list that the tests walk");
     #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]
     let wanted = WANTED.get_or_init(|| {

@@ -4,6 +4,7 @@
 //! die dies here: before a call, or after it and before its answer.
 
 use super::clock::{Clock, Life};
+use contract::IntentOutcome;
 use contract::{
     Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
     SnapshotManifest, UserKey,
@@ -14,9 +15,8 @@ use ledger::{
     ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
     UserCursor, UserHistory, UserResults,
 };
-use sqlx::SqliteConnection;
-use contract::IntentOutcome;
 use ledger::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
+use sqlx::SqliteConnection;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;

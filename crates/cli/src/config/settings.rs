@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) tls: Tls,
     pub(crate) graph: Graph,
+    pub(crate) cutover: Cutover,
     pub(crate) worker: Worker,
     pub(crate) policy: Policy,
 }
@@ -105,6 +106,14 @@ pub(crate) struct Identity {
     pub(crate) token: Option<Secret>,
 }
 
+/// Who cuts a domain over: never the identity that moves users.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cutover {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<Identity>,
+}
+
 /// How users are worked on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,6 +132,7 @@ impl Default for Config {
             otlp_endpoint: None,
             tls: Tls::default(),
             graph: Graph::default(),
+            cutover: Cutover::default(),
             worker: Worker::default(),
             policy: Policy::default(),
         }
@@ -250,11 +260,33 @@ impl Config {
 
     /// What the Graph client must be told.
     pub(crate) fn graph(&self) -> Result<graph::Config, Error> {
+        self.graph_as(self.credential()?)
+    }
+
+    /// The same for a cut-over, which signs in with an identity of its own, or with the fixed token of a simulated tenant.
+    pub(crate) fn graph_for_cutover(&self) -> Result<graph::Config, Error> {
+        let credential = match (&self.cutover.identity, &self.graph.token) {
+            (Some(identity), _) => credential_of(identity, "cutover.identity")?,
+            (None, Some(token)) => Credential::Token(token.clone()),
+            (None, None) => {
+                return Err(Error::Invalid(
+                    "a cut-over signs in with an identity of its own, never with the one that moves users: set \
+                     [cutover.identity] in mfa-migrate.toml (kind = \"certificate\", tenant, client_id, certificate_file) for \
+                     an application with the permission Domain-InternalFederation.ReadWrite.All alone, or use --graph-token \
+                     with a simulated tenant"
+                        .to_owned(),
+                ));
+            }
+        };
+        self.graph_as(credential)
+    }
+
+    fn graph_as(&self, credential: Credential) -> Result<graph::Config, Error> {
         let cloud = self.cloud()?;
         Ok(graph::Config {
             base_url: self.graph.url.clone().unwrap_or_else(|| cloud.graph_url().to_owned()),
             cloud,
-            credential: self.credential()?,
+            credential,
             request_timeout: Duration::from_secs(self.graph.request_timeout_s),
         })
     }
@@ -270,47 +302,7 @@ impl Config {
                     .to_owned(),
             ));
         };
-        let need = |what: &'static str, value: &Option<String>| {
-            value.clone().ok_or_else(|| {
-                Error::Invalid(format!(
-                    "graph.identity.kind = {:?} needs graph.identity.{what}",
-                    identity.kind
-                ))
-            })
-        };
-        let need_file = |what: &'static str, value: &Option<PathBuf>| {
-            value.as_deref().map(Path::to_owned).ok_or_else(|| {
-                Error::Invalid(format!(
-                    "graph.identity.kind = {:?} needs graph.identity.{what}",
-                    identity.kind
-                ))
-            })
-        };
-        let tenant = || need("tenant", &identity.tenant);
-        let client_id = || need("client_id", &identity.client_id);
-        Ok(match identity.kind {
-            IdentityKind::Certificate => Credential::Certificate {
-                tenant: tenant()?,
-                client_id: client_id()?,
-                pem_file: need_file("certificate_file", &identity.certificate_file)?,
-            },
-            IdentityKind::Workload => Credential::Workload {
-                tenant: tenant()?,
-                client_id: client_id()?,
-                token_file: need_file("token_file", &identity.token_file)?,
-            },
-            IdentityKind::Managed => Credential::Managed { client_id: identity.client_id.clone() },
-            IdentityKind::Secret => Credential::Secret {
-                tenant: tenant()?,
-                client_id: client_id()?,
-                secret: identity.secret.clone().ok_or_else(|| {
-                    Error::Invalid("graph.identity.kind = secret needs graph.identity.secret".to_owned())
-                })?,
-            },
-            IdentityKind::Token => Credential::Token(identity.token.clone().ok_or_else(|| {
-                Error::Invalid("graph.identity.kind = token needs graph.identity.token".to_owned())
-            })?),
-        })
+        credential_of(identity, "graph.identity")
     }
 
     /// The limits of the worker's procedure.
@@ -323,6 +315,49 @@ impl Config {
             ..worker::Settings::default()
         }
     }
+}
+
+/// How an identity signs in; `section` is where it stands in the file.
+fn credential_of(identity: &Identity, section: &str) -> Result<Credential, Error> {
+    let need = |what: &'static str, value: &Option<String>| {
+        value.clone().ok_or_else(|| {
+            Error::Invalid(format!("{section}.kind = {:?} needs {section}.{what}", identity.kind))
+        })
+    };
+    let need_file = |what: &'static str, value: &Option<PathBuf>| {
+        value.as_deref().map(Path::to_owned).ok_or_else(|| {
+            Error::Invalid(format!("{section}.kind = {:?} needs {section}.{what}", identity.kind))
+        })
+    };
+    let tenant = || need("tenant", &identity.tenant);
+    let client_id = || need("client_id", &identity.client_id);
+    Ok(match identity.kind {
+        IdentityKind::Certificate => Credential::Certificate {
+            tenant: tenant()?,
+            client_id: client_id()?,
+            pem_file: need_file("certificate_file", &identity.certificate_file)?,
+        },
+        IdentityKind::Workload => Credential::Workload {
+            tenant: tenant()?,
+            client_id: client_id()?,
+            token_file: need_file("token_file", &identity.token_file)?,
+        },
+        IdentityKind::Managed => Credential::Managed { client_id: identity.client_id.clone() },
+        IdentityKind::Secret => Credential::Secret {
+            tenant: tenant()?,
+            client_id: client_id()?,
+            secret: identity
+                .secret
+                .clone()
+                .ok_or_else(|| Error::Invalid(format!("{section}.kind = secret needs {section}.secret")))?,
+        },
+        IdentityKind::Token => Credential::Token(
+            identity
+                .token
+                .clone()
+                .ok_or_else(|| Error::Invalid(format!("{section}.kind = token needs {section}.token")))?,
+        ),
+    })
 }
 
 /// A URL without the part that may hold a password.

@@ -8,6 +8,7 @@ mod gathered;
 mod history;
 mod html;
 mod json;
+mod known;
 mod lists;
 mod person;
 mod places;
@@ -15,6 +16,7 @@ mod rows;
 mod scope;
 mod told;
 
+pub(crate) use known::Known;
 pub(crate) use lists::List;
 pub(crate) use places::Places;
 pub(crate) use scope::Scope;

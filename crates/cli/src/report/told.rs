@@ -1,12 +1,14 @@
 //! What one run has told of one user.
 
 use crate::lines::Opened;
-use contract::{Conflict, DirectoryEntry, Done, EntryResult, EntryState, Note, Target};
+use contract::{Conflict, DirectoryEntry, Done, EntraId, EntryResult, EntryState, Note, Target};
 
 /// An entry of a run, as far as reports need it.
 pub(super) struct Told {
     pub(super) run: i64,
     pub(super) state: EntryState,
+    /// The Entra user; absent where nothing matched or the match is ambiguous.
+    pub(super) user: Option<EntraId>,
     /// When the run was done with the user, in milliseconds since 1970 UTC; absent before.
     pub(super) at_ms: Option<i64>,
     pub(super) notes: Vec<Note>,
@@ -20,6 +22,7 @@ impl Told {
         Self {
             run: entry.row.run.0,
             state: entry.row.state,
+            user: entry.row.user.clone(),
             at_ms: entry.row.settled_at_ms,
             notes: entry.notes(),
             directory: entry.directory,

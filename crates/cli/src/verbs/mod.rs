@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod config_show;
+pub(crate) mod cutover;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod inspect;
@@ -16,4 +17,5 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod status;
+pub(crate) mod tap;
 pub(crate) mod verify;

@@ -62,7 +62,7 @@ fn decode_issued(row: &PgRow) -> Result<IssuedPass, Fault> {
         issue: row.value("issue")?,
         user: row.entra("entra")?,
         method: row.value::<Option<String>>("method")?.unwrap_or_default(),
-        filed_at_ms: row.value("filed_at")?,
+        age: duration(row.value("age")?),
         ending: row.maybe_word("ending", PassEnding::parse)?,
     })
 }

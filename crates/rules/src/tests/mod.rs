@@ -2,8 +2,10 @@
 //! `sync-rules.md`, and every rule and every code of it is covered.
 
 mod case;
+mod cutover;
 mod eta;
 mod numbers;
+mod passes;
 mod properties;
 mod rows_phones;
 mod rows_tokens;

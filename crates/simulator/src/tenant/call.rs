@@ -151,16 +151,10 @@ impl Tenant {
             (Route::PolicyConfigurations, Verb::Get) => Ok(self.policy.configurations(call)),
             (Route::PolicyConfiguration(id), Verb::Get) => self.policy.configuration(call, id),
             (Route::PolicyConfiguration(id), Verb::Patch) => self.policy.set_state(call, id),
-            (
-                Route::Rollouts
-                | Route::Rollout(_)
-                | Route::RolloutAppliesTo(_),
-                _,
-            ) => self.get_rollout(call),
-            (
-                Route::Domains | Route::Domain(_) | Route::Federations(_) | Route::Federation(..),
-                _,
-            ) => self.dispatch_domains(call, now),
+            (Route::Rollouts | Route::Rollout(_) | Route::RolloutAppliesTo(_), _) => self.get_rollout(call),
+            (Route::Domains | Route::Domain(_) | Route::Federations(_) | Route::Federation(..), _) => {
+                self.dispatch_domains(call, now)
+            }
             _ => Err(Refusal::Verb),
         }
     }

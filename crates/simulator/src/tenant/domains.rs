@@ -45,7 +45,8 @@ impl Tenant {
     }
 
     fn domain_at(&self, id: &str) -> Result<usize, Refusal> {
-        let is_it = |d: &Value| d.get("id").and_then(Value::as_str).is_some_and(|i| i.eq_ignore_ascii_case(id));
+        let is_it =
+            |d: &Value| d.get("id").and_then(Value::as_str).is_some_and(|i| i.eq_ignore_ascii_case(id));
         self.domains.iter().position(is_it).ok_or_else(|| Refusal::Absent(id.to_owned()))
     }
 
@@ -57,13 +58,7 @@ impl Tenant {
     }
 
     /// The federation as it is then.
-    fn set_behavior(
-        &mut self,
-        call: &Call,
-        id: &str,
-        federation: &str,
-        now: Now,
-    ) -> Result<Value, Refusal> {
+    fn set_behavior(&mut self, call: &Call, id: &str, federation: &str, now: Now) -> Result<Value, Refusal> {
         let at = self.domain_at(id)?;
         let true_one = self.domains.get(at).ok_or_else(|| Refusal::Absent(id.to_owned()))?;
         by_id(list_in(true_one, NAVIGATION), federation)?;

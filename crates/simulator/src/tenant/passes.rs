@@ -55,8 +55,7 @@ impl Default for PassPolicy {
 impl PassPolicy {
     /// As Graph serves it.
     pub(super) fn configuration(&self) -> Value {
-        let target =
-            |id: &str| json!({ "targetType": "group", "id": id, "isRegistrationRequired": false });
+        let target = |id: &str| json!({ "targetType": "group", "id": id, "isRegistrationRequired": false });
         let mut targets: Vec<Value> = self.include_groups.iter().map(|id| target(id)).collect();
         if targets.is_empty() {
             targets.push(target("all_users"));
@@ -185,7 +184,8 @@ impl Tenant {
         if body.keys().any(|key| !KNOWN.contains(&key.as_str())) {
             return Err(Refusal::Property("temporaryAccessPass"));
         }
-        let is_guest = self.attributes(user)?.get("userType").is_some_and(|t| t.eq_ignore_ascii_case("guest"));
+        let is_guest =
+            self.attributes(user)?.get("userType").is_some_and(|t| t.eq_ignore_ascii_case("guest"));
         if is_guest {
             return Err(Refusal::PassGuest);
         }
@@ -213,9 +213,7 @@ impl Tenant {
         }
         let start = match body.get("startDateTime").filter(|v| !v.is_null()) {
             None => now.unix_ms,
-            Some(value) => {
-                value.as_str().and_then(unix_ms).ok_or(Refusal::Property("startDateTime"))?
-            }
+            Some(value) => value.as_str().and_then(unix_ms).ok_or(Refusal::Property("startDateTime"))?,
         };
         Ok(Pass {
             id: self.ids.fresh(),
