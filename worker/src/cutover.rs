@@ -278,7 +278,9 @@ fn standing<'a>(found: &'a Found, federation: &'a Federation) -> Standing<'a> {
     Standing {
         now: federation.mfa_behavior.as_deref(),
         before: found.standing.as_ref().map(|standing| standing.before.as_deref()),
-        in_doubt: doubts().last().map(|intent: &CutoverIntent| InDoubt { to: &intent.to, age: intent.age }),
+        in_doubt: doubts()
+            .next_back()
+            .map(|intent: &CutoverIntent| InDoubt { to: &intent.to, age: intent.age }),
     }
 }
 

@@ -24,6 +24,21 @@ struct Order<'a> {
     shutdown: &'a Shutdown,
 }
 
+impl Order<'_> {
+    /// Why a user gets no pass, before Graph is asked.
+    fn refuses(&self, hand: &Hand, holder: &PassHolder) -> Option<PassWord> {
+        if holder.guest {
+            Some(PassWord::Guest)
+        } else if !(self.includes)(&hand.claim.user) {
+            Some(PassWord::NotInPolicy)
+        } else if hand.case.attempts >= ATTEMPTS {
+            Some(PassWord::GraphRefused)
+        } else {
+            None
+        }
+    }
+}
+
 /// What is to be sent for a group.
 #[derive(Default)]
 struct ToSend {
@@ -92,7 +107,7 @@ impl PassDesk {
         for (hand, look) in hands.into_iter().zip(looks) {
             match look {
                 Ok(holder) => {
-                    let end = self.judge(order, hand, holder, file, issued, &mut to_send, &mut again)?;
+                    let end = self.judge(order, hand, holder, file, issued, &mut to_send, &mut again);
                     ends.extend(end);
                 }
                 Err(Unseen::Passing) => {
@@ -129,45 +144,36 @@ impl PassDesk {
         issued: &mut Issued,
         to_send: &mut ToSend,
         again: &mut Vec<Case>,
-    ) -> Result<Option<PassFinish>, PassError> {
+    ) -> Option<PassFinish> {
         let open = hand.claim.open.as_ref().map(|open| open.no);
         let in_file = open.and_then(|no| file.pass_of(no)).map(str::to_owned);
-        let step = match self.step(&hand, &holder, in_file.as_deref()) {
+        let (outcome, word) = match self.step(&hand, &holder, in_file.as_deref()) {
             PassStep::Record(id) => {
                 issued.before += 1;
-                return Ok(open.map(|no| hand.known(no, PassOutcome::Issued, Some(id))));
+                return open.map(|no| hand.known(no, PassOutcome::Issued, Some(id)));
             }
             PassStep::TakeAway(id) => {
                 if let Some(no) = open {
                     let id = id.to_owned();
                     to_send.take_away.push((hand, no, id));
                 }
-                return Ok(None);
+                return None;
             }
             PassStep::Wait => {
                 let end = hand.release();
                 again.push(hand.case.again());
-                return Ok(Some(end));
+                return Some(end);
             }
-            step @ (PassStep::Refused | PassStep::Occupied(_) | PassStep::Make) => step,
-        };
-        let word = match step {
+            PassStep::Refused => {
+                let is_forbidden = hand.case.refusal.as_ref().is_some_and(|(status, _)| *status == 403);
+                let word = if is_forbidden { PassWord::Forbidden } else { PassWord::GraphRefused };
+                (PassOutcome::Refused, Some(word))
+            }
             PassStep::Occupied(id) => {
                 let is_ours = hand.claim.issued.iter().any(|pass| pass.method.eq_ignore_ascii_case(id));
-                Some(if is_ours { PassWord::Earlier } else { PassWord::Foreign })
+                (PassOutcome::Absent, Some(if is_ours { PassWord::Earlier } else { PassWord::Foreign }))
             }
-            PassStep::Refused => match &hand.case.refusal {
-                Some((403, _)) => Some(PassWord::Forbidden),
-                Some(_) | None => Some(PassWord::GraphRefused),
-            },
-            _ if holder.guest => Some(PassWord::Guest),
-            _ if !(order.includes)(&hand.claim.user) => Some(PassWord::NotInPolicy),
-            _ if hand.case.attempts >= ATTEMPTS => Some(PassWord::GraphRefused),
-            _ => None,
-        };
-        let outcome = match step {
-            PassStep::Refused => PassOutcome::Refused,
-            _ => PassOutcome::Absent,
+            PassStep::Make => (PassOutcome::Absent, order.refuses(&hand, &holder)),
         };
         let end = match open {
             Some(no) => PassFinish { release: word.is_some(), ..hand.known(no, outcome, None) },
@@ -180,7 +186,7 @@ impl PassDesk {
                 issued.refused.push(Refused { user: hand.case.user, word, graph_code });
             }
         }
-        Ok(Some(end))
+        Some(end)
     }
 
     /// Takes away passes that were made and that nobody has; their users come again.

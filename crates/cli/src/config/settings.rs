@@ -114,6 +114,19 @@ pub(crate) struct Cutover {
     pub(crate) identity: Option<Identity>,
 }
 
+impl Identity {
+    /// Whether both sign in as one and the same application.
+    fn is_same(&self, other: &Self) -> bool {
+        let token = |identity: &Self| identity.token.as_ref().map(|token| token.expose().to_owned());
+        match (self.kind, other.kind) {
+            (IdentityKind::Token, IdentityKind::Token) => token(self) == token(other),
+            (IdentityKind::Token, _) | (_, IdentityKind::Token) => false,
+            (IdentityKind::Managed, IdentityKind::Managed) => self.client_id == other.client_id,
+            _ => self.client_id.is_some() && self.client_id == other.client_id,
+        }
+    }
+}
+
 /// How users are worked on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -266,6 +279,13 @@ impl Config {
     /// The same for a cut-over, which signs in with an identity of its own, or with the fixed token of a simulated tenant.
     pub(crate) fn graph_for_cutover(&self) -> Result<graph::Config, Error> {
         let credential = match (&self.cutover.identity, &self.graph.token) {
+            (Some(identity), _) if self.graph.identity.as_ref().is_some_and(|it| it.is_same(identity)) => {
+                return Err(Error::Invalid(
+                    "[cutover.identity] is the identity that moves users: take another application, with the permission \
+                     Domain-InternalFederation.ReadWrite.All alone"
+                        .to_owned(),
+                ));
+            }
             (Some(identity), _) => credential_of(identity, "cutover.identity")?,
             (None, Some(token)) => Credential::Token(token.clone()),
             (None, None) => {

@@ -138,7 +138,7 @@ fn text(value: &Option<String>) -> &str {
 }
 
 /// A cell that no spreadsheet runs. Some take the wide forms of the signs too, and some overlook blanks in front.
-fn harmless(cell: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(cell: &str) -> Cow<'_, str> {
     let begins = cell.trim_start().chars().next();
     let is_formula = match begins {
         Some('=' | '@' | '-' | '＝' | '＠' | '－' | '＋') => true,

@@ -16,6 +16,7 @@ mod rows;
 mod scope;
 mod told;
 
+pub(crate) use csv::harmless;
 pub(crate) use known::Known;
 pub(crate) use lists::List;
 pub(crate) use places::Places;

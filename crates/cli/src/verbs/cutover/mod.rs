@@ -19,7 +19,7 @@ use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 use telemetry::{Shutdown, shutdown_on_signal};
 use unmigrated::Unmigrated;
-use worker::{CutoverDesk, CutoverWish, Found, Reached};
+use worker::{CutoverDesk, CutoverError, CutoverWish, Found, Reached};
 
 const PERMISSION: &str = "takes the application permission Domain-InternalFederation.ReadWrite.All";
 const A_DAY: &str = "Entra takes up to 24 hours to act on it; sign-ins may go either way until then";
@@ -47,10 +47,29 @@ fn desk(engine: &Engine, config: &Config) -> anyhow::Result<CutoverDesk> {
     Ok(CutoverDesk::new(Arc::clone(&engine.ledger), writer, config.worker_settings()))
 }
 
+async fn read(desk: &CutoverDesk, domain: &str) -> anyhow::Result<Found> {
+    desk.find(domain).await.map_err(|error| told(error, domain))
+}
+
+/// A failure in the operator's words.
+fn told(error: CutoverError, domain: &str) -> anyhow::Error {
+    match error {
+        CutoverError::NoDomain => {
+            Usage(format!("the tenant has no domain {domain}; nothing was written")).into()
+        }
+        CutoverError::NotFederated => Usage(format!(
+            "{domain} is not federated: Entra does MFA for it already, and there is nothing to cut over; nothing was written"
+        ))
+        .into(),
+        CutoverError::Graph(graph::Error::Forbidden { .. }) => anyhow::Error::from(error).context(PERMISSION),
+        CutoverError::Graph(_) | CutoverError::Ledger(_) => error.into(),
+    }
+}
+
 async fn status(verb: &CutoverDomain, config: &Config, json: bool) -> anyhow::Result<Exit> {
     let domain = domain_of(verb)?;
     let engine = Engine::look(config).await?;
-    let found = desk(&engine, config)?.find(&domain).await.context(PERMISSION)?;
+    let found = read(&desk(&engine, config)?, &domain).await?;
     let unmigrated = Unmigrated::count(&engine, &domain).await?;
     if json {
         println!("{}", as_json(&domain, &found, Some(&unmigrated)));
@@ -123,7 +142,7 @@ async fn apply(verb: &CutoverApply, config: &Config, json: bool) -> anyhow::Resu
         despite_change: verb.despite_change,
         by: who(),
     };
-    let found = desk.find(&domain).await.context(PERMISSION)?;
+    let found = read(&desk, &domain).await?;
     let unmigrated = Unmigrated::count(&engine, &domain).await?;
     if desk.would_set(&found, &wish) {
         if unmigrated.total() > 0 && !verb.despite_unmigrated {
@@ -151,7 +170,7 @@ async fn revert(verb: &CutoverRevert, config: &Config, json: bool) -> anyhow::Re
         despite_change: verb.despite_change,
         by: who(),
     };
-    let found = desk.find(&domain).await.context(PERMISSION)?;
+    let found = read(&desk, &domain).await?;
     if desk.would_set(&found, &wish) {
         let before = found.standing.as_ref().and_then(|standing| standing.before.as_deref());
         let sets = format!("sets {}", value(verb.to.as_deref().or(before)));
@@ -205,12 +224,12 @@ async fn finish(
         })
         .await;
     notices.end();
-    let reached = reached.context(PERMISSION)?;
+    let reached = reached.map_err(|error| told(error, &wish.domain))?;
     if reached == Reached::Set && before > 0 {
         let why = format!("{}: although {before} users are not in place", wish.domain);
         engine.note_event(crate::engine::ALL, None, "cutover-despite", &why).await?;
     }
-    let found = desk.find(&wish.domain).await.context(PERMISSION)?;
+    let found = read(desk, &wish.domain).await?;
     if json {
         let mut object = as_json(&wish.domain, &found, unmigrated);
         object["result"] = word(&reached).into();
