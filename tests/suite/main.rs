@@ -7,6 +7,7 @@
 mod batches;
 mod broker;
 mod cases;
+mod cutover;
 mod faults;
 mod fleet;
 mod fleet_batches;
@@ -31,6 +32,8 @@ mod postgres;
 mod postgres_crowd;
 mod reports;
 mod services;
+mod tap;
+mod tap_crowd;
 mod tidy;
 mod tls;
 mod traces;

@@ -96,6 +96,8 @@ pub struct PassWish<'a> {
     pub in_file: Option<&'a str>,
     /// Graph said that it will not, so that nothing is still to come.
     pub refused: bool,
+    /// Its pass was seen and was to be taken away, so that nothing is still to come.
+    pub was_seen: bool,
 }
 
 /// What comes next for a user.
@@ -109,6 +111,8 @@ pub enum PassStep<'a> {
     Wait,
     /// It was refused, and it is not there.
     Refused,
+    /// It was seen, and it is not there any more.
+    Gone,
     /// It cannot come any more, or there was no wish; a pass that may be of use is there, and stays.
     Occupied(&'a str),
     /// It cannot come any more, or there was no wish; nothing is there.
@@ -136,6 +140,9 @@ pub fn pass_step<'a>(
         }
         if let Some(made) = there.iter().find(|pass| is_of(pass, wish, clock)) {
             return PassStep::TakeAway(made.id);
+        }
+        if wish.was_seen {
+            return PassStep::Gone;
         }
         if wish.refused {
             return PassStep::Refused;

@@ -5,9 +5,7 @@
 //! in nobody's hands, or waits until it cannot come any more.
 
 use super::round::{Case, Group, Hand, InLine, Unseen};
-use super::{
-    ATTEMPTS, Issued, Line, PassDesk, PassError, PassFile, PassWord, Progress, Refused, Somebody, pause,
-};
+use super::{Issued, Line, PassDesk, PassError, PassFile, PassWord, Progress, Refused, Somebody, pause};
 use contract::{EntraId, PassOutcome};
 use graph::{Answer, NewPass, PassAnswer, PassHolder};
 use ledger::{NewPassIntent, PassFinish, PassIssue};
@@ -26,13 +24,13 @@ struct Order<'a> {
 
 impl Order<'_> {
     /// Why a user gets no pass, before Graph is asked.
-    fn refuses(&self, hand: &Hand, holder: &PassHolder) -> Option<PassWord> {
+    fn refuses(&self, hand: &Hand, holder: &PassHolder, attempts: u32) -> Option<PassWord> {
         if holder.guest {
             Some(PassWord::Guest)
         } else if !(self.includes)(&hand.claim.user) {
             Some(PassWord::NotInPolicy)
-        } else if hand.case.attempts >= ATTEMPTS {
-            Some(PassWord::GraphRefused)
+        } else if hand.case.attempts >= attempts {
+            Some(PassWord::Unanswered)
         } else {
             None
         }
@@ -71,15 +69,15 @@ impl PassDesk {
                 pause(line.next_due(), shutdown).await;
                 continue;
             }
-            let mut held = Vec::new();
-            let again = match self.issue_round(&order, group, &mut issued, file, &mut held).await {
-                Ok(again) => again,
-                Err(error) => {
-                    self.let_go(&held).await;
-                    return Err(error);
+            let (mut held, mut round) = (Vec::new(), Issued::default());
+            let has_worked = issued.issued + issued.before > 0;
+            match self.issue_round(&order, group.clone(), has_worked, &mut round, file, &mut held).await {
+                Ok(again) => {
+                    issued.add(round);
+                    line.comes_again(again);
                 }
-            };
-            line.comes_again(again);
+                Err(error) => self.after(error, &held, group, &mut line).await?,
+            }
             tell(Progress { done: of - line.len(), of, in_doubt: line.later() });
         }
         issued.left = line.len();
@@ -91,6 +89,7 @@ impl PassDesk {
         &self,
         order: &Order<'_>,
         group: Vec<Case>,
+        has_worked: bool,
         issued: &mut Issued,
         file: &mut dyn PassFile,
         held: &mut Vec<(EntraId, i64)>,
@@ -114,7 +113,7 @@ impl PassDesk {
                     ends.push(hand.release());
                     again.push(hand.case.again());
                 }
-                Err(Unseen::Never(PassWord::Forbidden, _)) if issued.issued + issued.before == 0 => {
+                Err(Unseen::Never(PassWord::Forbidden, _)) if !has_worked => {
                     return Err(PassError::PermissionMissing { what: "read Temporary Access Passes" });
                 }
                 Err(Unseen::Never(word, graph_code)) => {
@@ -125,7 +124,7 @@ impl PassDesk {
         }
         self.finish(&ends).await?;
         let is_forbidden = issued.refused.iter().any(|refused| refused.word == PassWord::Forbidden);
-        if is_forbidden && issued.issued + issued.before == 0 {
+        if is_forbidden && !has_worked && issued.issued + issued.before == 0 {
             return Err(PassError::PermissionMissing { what: "create Temporary Access Passes" });
         }
         self.take_away(to_send.take_away, since, order.shutdown, &mut issued.lost, &mut again).await?;
@@ -164,6 +163,14 @@ impl PassDesk {
                 again.push(hand.case.again());
                 return Some(end);
             }
+            PassStep::Gone => {
+                issued.lost += 1;
+                let case = Case { was_seen: false, ..hand.case };
+                let hand = Hand { case, ..hand };
+                let end = open.map(|no| hand.known(no, PassOutcome::Lost, None));
+                again.push(hand.case.at_once());
+                return end;
+            }
             PassStep::Refused => {
                 let is_forbidden = hand.case.refusal.as_ref().is_some_and(|(status, _)| *status == 403);
                 let word = if is_forbidden { PassWord::Forbidden } else { PassWord::GraphRefused };
@@ -173,7 +180,9 @@ impl PassDesk {
                 let is_ours = hand.claim.issued.iter().any(|pass| pass.method.eq_ignore_ascii_case(id));
                 (PassOutcome::Absent, Some(if is_ours { PassWord::Earlier } else { PassWord::Foreign }))
             }
-            PassStep::Make => (PassOutcome::Absent, order.refuses(&hand, &holder)),
+            PassStep::Make => {
+                (PassOutcome::Absent, order.refuses(&hand, &holder, self.settings.max_attempts))
+            }
         };
         let end = match open {
             Some(no) => PassFinish { release: word.is_some(), ..hand.known(no, outcome, None) },
@@ -211,11 +220,11 @@ impl PassDesk {
             if matches!(answer, Answer::Done { .. }) {
                 ends.push(hand.known(no, PassOutcome::Lost, Some(&id)));
                 *count += 1;
-                again.push(Case { refusal: None, ..hand.case.at_once() });
+                again.push(Case { refusal: None, was_seen: false, ..hand.case.at_once() });
             } else {
                 // Whatever was said: the next look decides.
                 ends.push(hand.release());
-                again.push(hand.case.again());
+                again.push(Case { was_seen: true, ..hand.case.again() });
             }
         }
         self.finish(&ends).await?;

@@ -22,7 +22,7 @@ use crate::Settings;
 const GROUP: usize = 20;
 /// How soon a user who is in somebody else's hands, or of whom nothing shows yet, is looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Writes that Graph refuses of one user before it is told.
+/// Withdrawals that Graph refuses of one user before it is told.
 const ATTEMPTS: u32 = 3;
 
 /// A user whom a pass is meant for.
@@ -84,6 +84,8 @@ pub enum PassWord {
     Forbidden,
     /// Graph will not.
     GraphRefused,
+    /// Graph gave no clear answer, time and again.
+    Unanswered,
     /// Another operator has taken over while this one stood still; the pass in this file is of no use.
     TakenOver,
 }
@@ -99,6 +101,7 @@ impl PassWord {
             Self::UserGone => "user-gone",
             Self::Forbidden => "forbidden",
             Self::GraphRefused => "graph-refused",
+            Self::Unanswered => "tap-unanswered",
             Self::TakenOver => "tap-taken-over",
         }
     }
@@ -117,6 +120,9 @@ impl PassWord {
                 "is protected by Graph (403): an administrator whose role may do so issues the pass"
             }
             Self::GraphRefused => "was refused by Graph; its code says why",
+            Self::Unanswered => {
+                "got no clear answer from Graph, time and again; the same command tries again later"
+            }
             Self::TakenOver => {
                 "was taken over by another operator meanwhile; the pass in this file is of no use"
             }
@@ -161,6 +167,26 @@ pub struct Ended {
     pub refused: Vec<Refused>,
     /// Users who were not reached before the stop.
     pub left: u64,
+}
+
+impl Issued {
+    /// What a round came to, added to what came before.
+    fn add(&mut self, round: Self) {
+        let Self { issued, before, lost, refused, left: _ } = round;
+        self.issued += issued;
+        self.before += before;
+        self.lost += lost;
+        self.refused.extend(refused);
+    }
+}
+
+impl Ended {
+    fn add(&mut self, round: Self) {
+        let Self { endings, lost, refused, left: _ } = round;
+        self.endings.extend(endings);
+        self.lost += lost;
+        self.refused.extend(refused);
+    }
 }
 
 /// How far it is, for whoever waits.

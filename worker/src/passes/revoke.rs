@@ -38,15 +38,14 @@ impl PassDesk {
                 pause(line.next_due(), shutdown).await;
                 continue;
             }
-            let mut held = Vec::new();
-            let again = match self.revoke_round(group, &mut ended, shutdown, &mut held).await {
-                Ok(again) => again,
-                Err(error) => {
-                    self.let_go(&held).await;
-                    return Err(error);
+            let (mut held, mut round) = (Vec::new(), Ended::default());
+            match self.revoke_round(group.clone(), &mut round, shutdown, &mut held).await {
+                Ok(again) => {
+                    ended.add(round);
+                    line.comes_again(again);
                 }
-            };
-            line.comes_again(again);
+                Err(error) => self.after(error, &held, group, &mut line).await?,
+            }
             tell(Progress { done: of - line.len(), of, in_doubt: line.later() });
         }
         ended.left = line.len();
@@ -79,6 +78,13 @@ impl PassDesk {
                         PassStep::Wait => {
                             ends.push(hand.release());
                             again.push(hand.case.again());
+                        }
+                        PassStep::Gone => {
+                            ended.lost += 1;
+                            if let Some(open) = &hand.claim.open {
+                                ends.push(hand.known(open.no, PassOutcome::Lost, None));
+                            }
+                            again.push(Case { was_seen: false, ..hand.case.at_once() });
                         }
                         PassStep::Record(_) | PassStep::Refused | PassStep::Occupied(_) | PassStep::Make => {
                             self.end_known(hand, &holder, ended, &mut ends, &mut going);

@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant};
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A user on the way to an end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) user: Somebody,
     /// Not before.
@@ -24,13 +24,15 @@ pub(super) struct Case {
     pub(super) refusal: Option<(u16, String)>,
     /// Requests that Graph took on.
     pub(super) attempts: u32,
+    /// The pass of the open wish was seen, and was to be taken away.
+    pub(super) was_seen: bool,
     /// Looks in vain, since the last request.
     pub(super) looks: u32,
 }
 
 impl Case {
     pub(super) fn new(user: Somebody, now: Instant) -> Self {
-        Self { user, due: now, refusal: None, attempts: 0, looks: 0 }
+        Self { user, due: now, refusal: None, attempts: 0, was_seen: false, looks: 0 }
     }
 
     /// Comes again after a while that grows.
@@ -164,8 +166,28 @@ impl PassDesk {
         looks.into_iter().map(|look| look.map_or_else(unseen, |holder| Ok(Ok(holder)))).collect()
     }
 
+    /// What comes after a round that failed: users come again where the ledger was away for a while, and the failure goes
+    /// on otherwise. Whatever was done of the round is found by looking.
+    pub(super) async fn after(
+        &self,
+        error: PassError,
+        held: &[(EntraId, i64)],
+        group: Vec<Case>,
+        line: &mut InLine,
+    ) -> Result<(), PassError> {
+        self.let_go(held).await;
+        match error {
+            PassError::Ledger(error) if error.disposition() == Disposition::Retry => {
+                tracing::warn!(error = %telemetry::causes(&error), "the ledger is away; who was in hand comes again");
+                line.comes_again(group.into_iter().map(Case::again).collect());
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
     /// Gives back what a round that failed had in hand; where that fails too, the leases end by themselves.
-    pub(super) async fn let_go(&self, held: &[(EntraId, i64)]) {
+    async fn let_go(&self, held: &[(EntraId, i64)]) {
         let ends: Vec<PassFinish> = held
             .iter()
             .map(|(user, epoch)| PassFinish {
@@ -206,6 +228,7 @@ impl PassDesk {
             start_ms: open.issue.start_ms,
             in_file,
             refused: hand.case.refusal.is_some(),
+            was_seen: hand.case.was_seen,
         });
         rules::pass_step(&there, wish.as_ref(), &self.clock())
     }

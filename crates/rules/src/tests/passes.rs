@@ -28,6 +28,7 @@ fn wish(age_s: u64, before: &[String]) -> PassWish<'_> {
         start_ms: None,
         in_file: None,
         refused: false,
+        was_seen: false,
     }
 }
 
@@ -39,6 +40,9 @@ fn nobody_is_asked_twice_while_a_wish_may_still_come_true() {
     assert_eq!(pass_step(&[], Some(&wish(600, &[])), &CLOCK), PassStep::Make);
     let refused = PassWish { refused: true, ..wish(0, &[]) };
     assert_eq!(pass_step(&[], Some(&refused), &CLOCK), PassStep::Refused);
+    let seen = PassWish { was_seen: true, ..wish(0, &[]) };
+    assert_eq!(pass_step(&[], Some(&seen), &CLOCK), PassStep::Gone);
+    assert_eq!(pass_step(&[there("p", FILED)], Some(&seen), &CLOCK), PassStep::TakeAway("p"));
     let in_file = PassWish { in_file: Some("p"), ..wish(0, &[]) };
     assert_eq!(pass_step(&[there("p", FILED)], Some(&in_file), &CLOCK), PassStep::Record("p"));
 }
