@@ -154,6 +154,53 @@ fn a_policy_for_a_group_reads_its_members_as_published_and_binds_only_them() {
 }
 
 #[test]
+fn passes_and_a_cut_over_are_as_published() {
+    let (_files, data, mut state) = generated(120, 0);
+    state["domains"] = json!([{ "id": "contoso.example", "authenticationType": "Federated", "federationConfiguration": [
+        { "id": "f-1", "displayName": "AD FS", "federatedIdpMfaBehavior": "enforceMfaByFederatedIdp" },
+    ] }]);
+    let faults = "error-rate=0.02,timeout-but-applied=0.1,not-yet-visible-ms=200,seed=5";
+    let tenant = Tenant::with(&state, &["--throttle", "writes=20/1", "--faults", faults]);
+    let recorder = Recorder::before(&tenant.url);
+    let site = Site::at(&recorder.url);
+    site.configure(
+        "[graph]\nrequest_timeout_s = 2\nvisibility_deadline_s = 1\nclock_skew_s = 1\n[worker]\nlease_s = 20\n",
+    );
+    site.run(&["rehearse", "--datafile", data.to_str().unwrap()]).expect(&[0, 3]);
+    let first = recorder.calls().len();
+    let start = "2199-12-01T07:00:00Z";
+    site.run(&["tap", "issue", "--all", "--out", "now.csv"]).expect(&[0, 3]);
+    site.run(&["tap", "revoke", "--all"]).expect(&[0, 3]);
+    site.run(&["tap", "issue", "--all", "--out", "then.csv", "--start", start, "--many"]).expect(&[0, 3]);
+    let domain = ["--domain", "contoso.example", "--confirm", "contoso.example"];
+    site.run(&[&["cutover", "apply", "--despite-unmigrated"][..], &domain].concat()).expect(&[0]);
+    site.run(&[&["cutover", "revert"][..], &domain].concat()).expect(&[0]);
+
+    let calls = recorder.unfolded_from(first);
+    Judge::new().accepts(&calls);
+    let answered = |method: &str, part: &str, status: u16| {
+        let is_it = |c: &&Exchange| c.method == method && c.path.contains(part);
+        calls.iter().filter(is_it).any(|c| c.answer.as_ref().is_some_and(|(s, _)| *s == status))
+    };
+    for (method, part, status) in [
+        ("GET", "/authenticationMethodConfigurations/TemporaryAccessPass", 200),
+        ("GET", "/temporaryAccessPassMethods", 200),
+        ("POST", "/temporaryAccessPassMethods", 201),
+        ("POST", "/temporaryAccessPassMethods", 429),
+        ("DELETE", "/temporaryAccessPassMethods/", 204),
+        ("GET", "/federationConfiguration", 200),
+        ("PATCH", "/federationConfiguration/f-1", 200),
+    ] {
+        assert!(answered(method, part, status), "there was no {method} {part} with {status}");
+    }
+    let bundles = calls.iter().filter(|c| c.path == "/$batch").filter_map(|c| c.body["requests"].as_array());
+    assert_eq!(bundles.map(Vec::len).max(), Some(20), "bundles are full");
+    let state = tenant.state();
+    let behavior = &state["domains"][0]["federationConfiguration"][0]["federatedIdpMfaBehavior"];
+    assert_eq!(behavior, "enforceMfaByFederatedIdp");
+}
+
+#[test]
 fn a_link_to_another_host_never_gets_the_token() {
     let (_files, data, state) = generated(10, 1100);
     let tenant = Tenant::with(&state, &[]);

@@ -182,7 +182,10 @@ impl PassDesk {
                 line.comes_again(group.into_iter().map(Case::again).collect());
                 Ok(())
             }
-            error => Err(error),
+            error @ (PassError::Ledger(_)
+            | PassError::Graph(_)
+            | PassError::PermissionMissing { .. }
+            | PassError::File(_)) => Err(error),
         }
     }
 

@@ -4,7 +4,9 @@
 
 mod bundles;
 mod directory;
+mod domains;
 mod faults;
+mod passes;
 mod phones;
 mod tokens;
 
