@@ -30,6 +30,8 @@ pub struct PassClaim {
     pub open: Option<PassIntent>,
     /// The passes that were issued to the user, oldest first.
     pub issued: Vec<IssuedPass>,
+    /// Graph's ids of passes that were made, got to nobody, and were taken away: they may show for a while.
+    pub lost: Vec<String>,
 }
 
 /// A pass that we were about to ask for.

@@ -151,6 +151,12 @@ impl PassDesk {
                 issued.before += 1;
                 return open.map(|no| hand.known(no, PassOutcome::Issued, Some(id)));
             }
+            PassStep::TakeAway(_) if hand.case.attempts >= self.settings.max_attempts => {
+                let end = hand.release();
+                let (user, word) = (hand.case.user, PassWord::Unanswered);
+                issued.refused.push(Refused { user, word, graph_code: None });
+                return Some(end);
+            }
             PassStep::TakeAway(id) => {
                 if let Some(no) = open {
                     let id = id.to_owned();
@@ -224,7 +230,9 @@ impl PassDesk {
             } else {
                 // Whatever was said: the next look decides.
                 ends.push(hand.release());
-                again.push(Case { was_seen: true, ..hand.case.again() });
+                let is_taken = matches!(answer, Answer::Refused { .. } | Answer::Doubt { .. });
+                let attempts = hand.case.attempts + u32::from(is_taken);
+                again.push(Case { was_seen: true, attempts, ..hand.case.again() });
             }
         }
         self.finish(&ends).await?;

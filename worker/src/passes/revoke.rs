@@ -176,7 +176,10 @@ impl PassDesk {
             match (ending, answer) {
                 (Some(ending), _) => ended.endings.push((hand.case.user, ending)),
                 (None, Answer::Refused { status, code }) => {
-                    let attempts = hand.case.attempts + 1;
+                    // It is gone already, and shows for a while.
+                    let shows =
+                        status == 404 && hand.case.begun.elapsed() < self.settings.visibility_deadline;
+                    let attempts = hand.case.attempts + u32::from(!shows);
                     if attempts < ATTEMPTS {
                         again.push(Case { attempts, ..hand.case.again() });
                     } else {

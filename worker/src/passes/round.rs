@@ -4,7 +4,7 @@
 //! what is there now, by `rules::pass_step`, and by nothing else.
 
 use super::{AGAIN, GROUP, PassDesk, PassError, PassWord, Somebody, as_there};
-use contract::{Disposition, EntraId, PassOutcome};
+use contract::{Disposition, EntraId, PassEnding, PassOutcome};
 use graph::PassHolder;
 use ledger::{PassClaim, PassFinish, PassKnown};
 use rules::{PassStep, PassThere, PassWish};
@@ -18,6 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) user: Somebody,
+    /// Since when it is in line.
+    pub(super) begun: Instant,
     /// Not before.
     pub(super) due: Instant,
     /// Graph refused the last request: status and code.
@@ -32,7 +34,7 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new(user: Somebody, now: Instant) -> Self {
-        Self { user, due: now, refusal: None, attempts: 0, was_seen: false, looks: 0 }
+        Self { user, begun: now, due: now, refusal: None, attempts: 0, was_seen: false, looks: 0 }
     }
 
     /// Comes again after a while that grows.
@@ -221,7 +223,14 @@ impl PassDesk {
         holder: &'a PassHolder,
         in_file: Option<&'a str>,
     ) -> PassStep<'a> {
-        let there: Vec<PassThere<'a>> = holder.passes.iter().map(as_there).collect();
+        // What was taken away with a clean answer may show for a while: it is not there.
+        let is_gone = |id: &str| {
+            let revoked = hand.claim.issued.iter().filter(|pass| pass.ending == Some(PassEnding::Revoked));
+            let mut gone = hand.claim.lost.iter().chain(revoked.map(|pass| &pass.method));
+            gone.any(|known| known.eq_ignore_ascii_case(id))
+        };
+        let there: Vec<PassThere<'a>> =
+            holder.passes.iter().filter(|pass| !is_gone(&pass.id)).map(as_there).collect();
         let wish = hand.claim.open.as_ref().map(|open| PassWish {
             filed_at_ms: open.filed_at_ms,
             age: open.age,

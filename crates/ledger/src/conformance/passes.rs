@@ -14,6 +14,7 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
     a_wish_without_an_outcome_stands_in_the_way_of_another(fresh().await).await;
     a_claim_that_moved_on_touches_nothing(fresh().await).await;
     what_was_issued_is_told_until_its_end(fresh().await).await;
+    what_was_made_and_lost_is_told(fresh().await).await;
     many_hands_at_once_file_one_wish(fresh().await).await;
 }
 
@@ -108,7 +109,10 @@ async fn what_was_issued_is_told_until_its_end<L: Ledger>(ledger: L) {
     ledger.finish_passes(&[end(PassEnding::Revoked)]).await.unwrap();
     ledger.finish_passes(&[end(PassEnding::Gone)]).await.unwrap();
     ledger.finish_passes(&[finish(&claim, Some((no, PassOutcome::Lost, None)))]).await.unwrap();
+    let lost = ledger.file_pass_intents("0b1c", &[wish(&claim, &[])]).await.unwrap();
+    assert!(lost.is_empty(), "the claim was given back");
     let claim = claim_one(&ledger, 1, LONG).await.unwrap();
+    assert_eq!(claim.lost, Vec::<String>::new());
     assert_eq!(claim.issued.first().unwrap().ending, Some(PassEnding::Revoked), "what is known stays");
     assert_eq!(ledger.passes_to_end(0, 9).await.unwrap(), []);
     let lines = ledger.journal(0, 99).await.unwrap();
@@ -116,6 +120,19 @@ async fn what_was_issued_is_told_until_its_end<L: Ledger>(ledger: L) {
     assert_eq!(lines.len(), 2, "{told:?}");
     assert!(told[0].contains("issued") && told[1].contains("revoked"), "{told:?}");
     assert!(told.iter().all(|line| line.contains("temporaryAccessPass")));
+}
+
+async fn what_was_made_and_lost_is_told<L: Ledger>(ledger: L) {
+    ledger.begin_pass_issue(&issue()).await.unwrap();
+    for (outcome, method) in
+        [(PassOutcome::Lost, Some("m-1")), (PassOutcome::Refused, None), (PassOutcome::Lost, None)]
+    {
+        let claim = claim_one(&ledger, 1, LONG).await.unwrap();
+        let no = ledger.file_pass_intents("0b1c", &[wish(&claim, &[])]).await.unwrap()[0].1;
+        ledger.finish_passes(&[finish(&claim, Some((no, outcome, method)))]).await.unwrap();
+    }
+    let claim = claim_one(&ledger, 1, LONG).await.unwrap();
+    assert_eq!((claim.lost, claim.open, claim.issued), (vec!["m-1".to_owned()], None, Vec::new()));
 }
 
 async fn many_hands_at_once_file_one_wish<L: Ledger>(ledger: L) {

@@ -92,14 +92,17 @@ pub(super) async fn claim(
     for row in &rows {
         let user = row.entra("entra")?;
         let epoch = row.value("epoch")?;
-        claims.insert(user.clone(), PassClaim { user, epoch, open: None, issued: Vec::new() });
+        claims.insert(
+            user.clone(),
+            PassClaim { user, epoch, open: None, issued: Vec::new(), lost: Vec::new() },
+        );
     }
     let held: Vec<String> = claims.keys().map(|user| user.0.clone()).collect();
     let rows = sqlx::query(
         "SELECT p.*, i.lifetime_minutes, i.once, i.start_ms, i.by_whom,
                 now_ms() - p.filed_at AS age
            FROM pass p JOIN pass_issue i ON i.id = p.issue
-          WHERE p.entra = ANY($1) AND (p.outcome IS NULL OR p.outcome = 'issued')
+          WHERE p.entra = ANY($1) AND (p.outcome IS NULL OR p.outcome IN ('issued', 'lost'))
           ORDER BY p.no",
     )
     .bind(held)
@@ -109,6 +112,7 @@ pub(super) async fn claim(
         let Some(claim) = claims.get_mut(&row.entra("entra")?) else { continue };
         match row.maybe_word("outcome", PassOutcome::parse)? {
             None => claim.open = Some(decode_intent(row)?),
+            Some(PassOutcome::Lost) => claim.lost.extend(row.value::<Option<String>>("method")?),
             Some(_) => claim.issued.push(decode_issued(row)?),
         }
     }
