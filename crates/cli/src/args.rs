@@ -147,6 +147,12 @@ pub(crate) struct Rehearse {
     /// Ask Graph also for users that did not change since they were last applied
     #[arg(long)]
     pub(crate) include_unchanged: bool,
+    /// In the forecast, when the migration may work, such as `22:00-06:00`; may be repeated [default: the batch's own]
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) window: Vec<String>,
+    /// The windows' time zone, such as Europe/Berlin [default: the batch's own, else UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,6 +12,7 @@ mod default;
 mod devices;
 mod eta;
 mod fingerprint;
+mod forecast;
 mod judge;
 mod lifecycle;
 mod matching;
@@ -35,6 +36,9 @@ pub use canary::{Share, ShareError, Steps, StepsError, step_of};
 pub use cohort::{Attributes, takes};
 pub use eta::{Eta, Sample, eta};
 pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
+pub use forecast::{
+    Calls, Demand, PUBLISHED_LEAST_PER_S, PUBLISHED_MOST_PER_S, Span, calls, span,
+};
 pub use judge::{JUDGED_FROM_USERS, StepCounts, Verdict, judge};
 pub use lifecycle::{EntryEvent, IllegalTransition, transition};
 pub use matching::{directory_key, record_key};
