@@ -58,6 +58,12 @@ pub struct WireSettings {
     pub(crate) oath_token_serial_number: Option<String>,
     pub(crate) oath_token_secret_key: Option<Secret>,
     pub(crate) oath_token_time_interval: Option<String>,
+    pub(crate) pin_mode: Option<String>,
+    pub(crate) sms_mode: Option<String>,
+    pub(crate) phone_app_mode: Option<String>,
+    pub(crate) language: Option<String>,
+    /// Some security question was chosen; neither which nor its answer is kept.
+    pub(crate) has_questions: bool,
 }
 
 /// A device before it is judged.
@@ -137,6 +143,16 @@ impl WireSettings {
             SettingsField::OathTokenSerialNumber => set_text(&mut self.oath_token_serial_number, value),
             SettingsField::OathTokenSecretKey => set_secret(&mut self.oath_token_secret_key, value),
             SettingsField::OathTokenTimeInterval => set_text(&mut self.oath_token_time_interval, value),
+            SettingsField::PinMode => Ok(note_text(&mut self.pin_mode, value)),
+            SettingsField::SmsMode => Ok(note_text(&mut self.sms_mode, value)),
+            SettingsField::PhoneAppMode => Ok(note_text(&mut self.phone_app_mode, value)),
+            SettingsField::Language => Ok(note_text(&mut self.language, value)),
+            SettingsField::Question => {
+                let mut chosen = None;
+                note_text(&mut chosen, value);
+                self.has_questions |= chosen.is_some_and(|id| id != "0");
+                Ok(())
+            }
             SettingsField::Ignored | SettingsField::Unknown => Ok(()),
         }
     }
@@ -163,6 +179,16 @@ fn text_of(value: Scalar) -> Result<Option<String>, Misplaced> {
         Scalar::Number(number) => Ok(Some(number.to_string())),
         Scalar::Text(text) => Ok(Some(text)),
         Scalar::Wrong => Err(Misplaced),
+    }
+}
+
+/// Takes what moves nothing: the first text that says something, and nothing else is anybody's fault.
+fn note_text(slot: &mut Option<String>, value: Scalar) {
+    if let Ok(Some(text)) = text_of(value)
+        && slot.is_none()
+        && !text.trim().is_empty()
+    {
+        *slot = Some(text);
     }
 }
 

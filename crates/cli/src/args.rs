@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Generate(Generate),
     /// Shows what a datafile holds, and every problem, by code; writes nothing
     Inspect(Inspect),
+    /// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody
+    Assess(Box<Assess>),
     /// Plans, prints or saves the plans; writes nothing to Graph
     Rehearse(Rehearse),
     /// Extracts, plans, writes, and reads back what ended in doubt; resumes what an earlier call left
@@ -107,6 +109,53 @@ pub(crate) struct Inspect {
     /// A CSV with attributes of users (region, department, …), counted beside the datafile
     #[arg(long, value_name = "FILE")]
     pub(crate) cohorts: Option<PathBuf>,
+}
+
+/// How an assessment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AssessFormat {
+    /// For a ticket, a wiki, a terminal
+    Markdown,
+    /// One page that needs nothing from the network
+    Html,
+    /// One object
+    Json,
+}
+
+/// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody.
+///
+/// The datafile shows methods, PIN modes, languages and the like (a PIN itself is never read). What it does not show
+/// (RADIUS, LDAP, AD FS, the portal) is stated in a TOML file: `[mfa_server] in_use = […], not_in_use = […]` with ids of
+/// features, and a table `[[radius]]`, `[[ldap]]` or `[[adfs]]` for each of what hangs on MFA Server. `assess --template`
+/// prints one with every key explained; unknown keys are errors, and what is not stated is reported as not known.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Assess {
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datafile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
+    /// What hangs on MFA Server, stated in TOML; `--template` prints one to fill in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dependencies: Option<PathBuf>,
+    /// Print a file of dependencies to fill in, and nothing else
+    #[arg(long, conflicts_with_all = ["datafile", "dependencies", "list"])]
+    pub(crate) template: bool,
+    /// The format
+    #[arg(long, value_enum, default_value = "markdown")]
+    pub(crate) format: AssessFormat,
+    /// One list alone with everybody on it, as CSV, or with --json as an array: nps-cannot-serve, phone-only, pin,
+    /// must-register-again, disabled, language, security-questions, nothing
+    #[arg(long, value_name = "LIST", value_parser = list_of_assessment)]
+    pub(crate) list: Option<rules::assess::List>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+fn list_of_assessment(id: &str) -> Result<rules::assess::List, String> {
+    let all: Vec<&str> = rules::assess::List::ALL.iter().map(|list| list.id()).collect();
+    rules::assess::List::parse(id).ok_or_else(|| format!("there are {}", all.join(", ")))
 }
 
 #[derive(Debug, Clone, clap::Args)]

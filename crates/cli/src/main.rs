@@ -9,6 +9,7 @@ macro_rules! println {
 }
 
 mod args;
+mod assess;
 mod config;
 mod engine;
 mod keys;
@@ -126,6 +127,7 @@ fn service(verb: &Verb) -> &'static str {
         Verb::Demo(_)
         | Verb::Generate(_)
         | Verb::Inspect(_)
+        | Verb::Assess(_)
         | Verb::Rehearse(_)
         | Verb::Migrate(_)
         | Verb::Verify(_)
@@ -146,6 +148,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Demo(verb) => verbs::demo::run(&verb, json).await,
         Verb::Generate(verb) => verbs::generate::run(&verb, json),
         Verb::Inspect(verb) => verbs::inspect::run(&verb, &loaded.config, json),
+        Verb::Assess(verb) => verbs::assess::run(&verb, &loaded.config, json),
         Verb::Rehearse(verb) => verbs::rehearse::run(&verb, &loaded.config, json).await,
         Verb::Migrate(verb) => verbs::migrate::run(&verb, &loaded.config, json).await,
         Verb::Verify(verb) => verbs::verify::run(&verb, &loaded.config, json).await,

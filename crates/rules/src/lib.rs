@@ -4,6 +4,7 @@
 //! panics. It decides and never acts: an answer that another crate does not carry out changes nothing.
 
 mod apply;
+pub mod assess;
 mod backoff;
 mod canary;
 mod cohort;

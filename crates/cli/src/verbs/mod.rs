@@ -1,5 +1,6 @@
 //! One file a verb: it composes, calls, prints. Results go to standard output, everything else to standard error.
 
+pub(crate) mod assess;
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod config_show;
