@@ -69,7 +69,9 @@ mod tests {
     use super::*;
 
     fn stated(settings: &str) -> Stated {
-        Stated::of(&crate::parse_line(format!(r#"{{"username":"a","settings":{settings}}}"#).as_bytes()).unwrap())
+        Stated::of(
+            &crate::parse_line(format!(r#"{{"username":"a","settings":{settings}}}"#).as_bytes()).unwrap(),
+        )
     }
 
     #[test]
@@ -83,7 +85,12 @@ mod tests {
             (r#"{"mode":"pin"}"#, Proof::Pin, Proof::Standard, Proof::Standard),
             (r#"{"mode":"sms_one_way_otp_plus_pin"}"#, Proof::Standard, Proof::Pin, Proof::Standard),
             (r#"{"mode":"phone_app_pin"}"#, Proof::Standard, Proof::Standard, Proof::Pin),
-            (r#"{"mode":"sms_two_way_otp","pinMode":"standard"}"#, Proof::Standard, Proof::Standard, Proof::Standard),
+            (
+                r#"{"mode":"sms_two_way_otp","pinMode":"standard"}"#,
+                Proof::Standard,
+                Proof::Standard,
+                Proof::Standard,
+            ),
             (r#"{"pinMode":["pin"],"smsMode":7}"#, Proof::Standard, Proof::Standard, Proof::Standard),
         ] {
             let found = stated(settings);
@@ -93,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_pin_and_an_answer_are_not_looked_at() {
-        let found = stated(r#"{"pin":"4711","securityAnswer1":"Rex","historicalPinValues":["1"],"staticToken":"x"}"#);
+        let found =
+            stated(r#"{"pin":"4711","securityAnswer1":"Rex","historicalPinValues":["1"],"staticToken":"x"}"#);
         assert_eq!(found, Stated::default());
         assert!(stated(r#"{"securityQuestion2Id":3}"#).security_questions);
         assert!(!stated(r#"{"securityQuestion2Id":0,"securityQuestion1Id":""}"#).security_questions);

@@ -4,8 +4,8 @@ use crate::Error;
 use crate::case::{Case, OATH_SECRET, Progress, Work, by_slot, note};
 use crate::shift::Shift;
 use contract::{
-    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, RunKind, Sealed, Subject, Target, TokenStep,
-    context, slot_key,
+    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, RunKind, Sealed, Subject, Target,
+    TokenStep, context, slot_key,
 };
 use ledger::{End, Finish, SlotOutcome};
 use std::time::Duration;

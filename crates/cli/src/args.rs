@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     Show(Show),
     /// One row a user and method, forward and back, with codes, and the lists that people work through
     Report(Report),
+    /// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not
+    Forget(Forget),
     /// The three services, for RabbitMQ and PostgreSQL
     #[command(subcommand)]
     Serve(Serve),
@@ -407,6 +409,36 @@ pub(crate) struct Report {
     /// A CSV with attributes of users (region, department), for what the directory does not carry
     #[arg(long, value_name = "FILE")]
     pub(crate) cohorts: Option<PathBuf>,
+}
+
+/// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not.
+///
+/// Gone afterwards: the records as the datafile stated them, the values before our first write, the values that we meant to
+/// write, and those in results. Kept: who was moved and when, every code and outcome, the serials of tokens that we made,
+/// and the journal, whose chain stays whole. It says first what can no longer be taken back, and asks for the name to be
+/// typed, or given by --confirm.
+///
+/// Refused while a run is not over, while anybody is in doubt or unsettled, while a batch that is kept in step needs it, and
+/// for a batch that was never moved. It may be killed at any moment: the same command goes on.
+///
+/// A ledger in a file is written anew at the end, so that no byte stays behind; that takes as much room again for a while.
+/// In PostgreSQL removed rows stay in the tables until VACUUM (autovacuum does it by itself, `VACUUM FULL` gives the room
+/// back), and in the write-ahead log and in backups for as long as those are kept. Saved plans, reports and lists of rejects
+/// are files of yours, and yours to delete.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Forget {
+    /// The users of this batch, in every snapshot and run; `all`: everybody
+    #[arg(long, value_name = "NAME", required_unless_present = "snapshot")]
+    pub(crate) batch: Option<String>,
+    /// What this snapshot brought, by its id or the beginning of it; values before that a later run still needs stay
+    #[arg(long, value_name = "ID", conflicts_with = "batch")]
+    pub(crate) snapshot: Option<String>,
+    /// The name of the batch or the id of the snapshot again, where nobody is there to type it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
+    /// Why, for those who read it later
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Subcommand)]

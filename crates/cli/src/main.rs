@@ -136,6 +136,7 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Status(_)
         | Verb::Show(_)
         | Verb::Report(_)
+        | Verb::Forget(_)
         | Verb::Simulate(_)
         | Verb::Config(_)
         | Verb::Check => "mfa-migrate",
@@ -157,6 +158,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Status(verb) => verbs::status::run(&verb, &loaded.config, json).await,
         Verb::Show(verb) => verbs::show::run(&verb, &loaded.config, json).await,
         Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,
+        Verb::Forget(verb) => verbs::forget::run(&verb, &loaded.config, json).await,
         Verb::Serve(verb) => verbs::serve::run(&verb, &loaded.config, json).await,
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
         Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(loaded, json),

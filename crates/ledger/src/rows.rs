@@ -579,4 +579,6 @@ pub struct UserHistory {
     pub pre_images: Vec<(EntraId, PreImage)>,
     /// Intents of the Entra users among them, oldest first.
     pub intents: Vec<(EntraId, Intent)>,
+    /// The Entra users among them whose values before were forgotten, and when, in milliseconds since 1970 UTC.
+    pub forgotten: Vec<(EntraId, i64)>,
 }

@@ -21,6 +21,7 @@ mod number;
 mod phones;
 mod plan;
 mod progress;
+mod retention;
 mod revert;
 mod secret;
 mod slots;
@@ -37,15 +38,14 @@ pub use canary::{Share, ShareError, Steps, StepsError, step_of};
 pub use cohort::{Attributes, takes};
 pub use eta::{Eta, Sample, eta};
 pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
-pub use forecast::{
-    Calls, Demand, PUBLISHED_LEAST_PER_S, PUBLISHED_MOST_PER_S, Span, calls, span,
-};
+pub use forecast::{Calls, Demand, PUBLISHED_LEAST_PER_S, PUBLISHED_MOST_PER_S, Span, calls, span};
 pub use judge::{JUDGED_FROM_USERS, StepCounts, Verdict, judge};
 pub use lifecycle::{EntryEvent, IllegalTransition, transition};
 pub use matching::{directory_key, record_key};
 pub use number::{Extension, Normalised, normalise, same_number};
 pub use plan::plan;
 pub use progress::{Progress, progress};
+pub use retention::{Obstacle, Standing, obstacles};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
 pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;

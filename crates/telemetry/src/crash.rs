@@ -40,6 +40,10 @@ pub const ROLLBACK_CRASH_POINTS: &[&str] = &[
     "rollback.finished",
 ];
 
+/// The same of forgetting.
+pub const FORGET_CRASH_POINTS: &[&str] =
+    &["forget.users", "forget.records", "forget.before-reclaim", "forget.reclaimed"];
+
 /// Dies here when a test build was told to.
 #[cfg(debug_assertions)]
 pub fn crash_point(name: &'static str) {
@@ -48,7 +52,8 @@ pub fn crash_point(name: &'static str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
-    let is_listed = CRASH_POINTS.contains(&name) || ROLLBACK_CRASH_POINTS.contains(&name);
+    let is_listed =
+        [CRASH_POINTS, ROLLBACK_CRASH_POINTS, FORGET_CRASH_POINTS].iter().any(|list| list.contains(&name));
     debug_assert!(is_listed, "{name} is not in the list that the tests walk");
     #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]
     let wanted = WANTED.get_or_init(|| {

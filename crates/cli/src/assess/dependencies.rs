@@ -42,7 +42,10 @@ impl TryFrom<String> for Id {
         let stated: Vec<&str> = statable().map(Feature::id).collect();
         match feature(&id) {
             Some(found) if statable().any(|one| one == found) => Ok(Self(found)),
-            Some(_) => Err(format!("\"{id}\" is told by the datafile or needs no telling; stated can be {}", stated.join(", "))),
+            Some(_) => Err(format!(
+                "\"{id}\" is told by the datafile or needs no telling; stated can be {}",
+                stated.join(", ")
+            )),
             None => Err(format!("there is no feature \"{id}\"; there are {}", stated.join(", "))),
         }
     }
@@ -148,7 +151,9 @@ impl Radius {
         let typed = match (self.takes_codes(), self.access_challenge) {
             (true, _) => "codes can be typed",
             (false, true) => "this protocol carries calls and notifications alone; PAP would carry codes",
-            (false, false) => "without access-challenge calls and notifications alone work; change the default of the users below, or replace it",
+            (false, false) => {
+                "without access-challenge calls and notifications alone work; change the default of the users below, or replace it"
+            }
         };
         format!("{modern}Network Policy Server with the Entra MFA extension: {typed}")
     }
@@ -247,7 +252,8 @@ impl Dependencies {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let read: Self = toml::from_str(text).map_err(|error| Usage(error.to_string().trim_end().to_owned()))?;
+        let read: Self =
+            toml::from_str(text).map_err(|error| Usage(error.to_string().trim_end().to_owned()))?;
         if let Some(both) = read.mfa_server.in_use.iter().find(|id| read.mfa_server.not_in_use.contains(id)) {
             anyhow::bail!(Usage(format!("\"{}\" is stated as in use and as not in use", both.0.id())));
         }
@@ -260,13 +266,18 @@ impl Dependencies {
             let blank = names.iter().any(|name| name.trim().is_empty());
             let twice = names.iter().enumerate().find(|(i, name)| names.iter().take(*i).any(|n| n == *name));
             if blank {
-                anyhow::bail!(Usage(format!("a [[{kind}]] has no name; the table must tell it from the others")));
+                anyhow::bail!(Usage(format!(
+                    "a [[{kind}]] has no name; the table must tell it from the others"
+                )));
             }
             if let Some((_, name)) = twice {
                 anyhow::bail!(Usage(format!("two [[{kind}]] are called \"{name}\"")));
             }
             if !names.is_empty() && read.mfa_server.not_in_use.contains(&Id(feature)) {
-                anyhow::bail!(Usage(format!("\"{}\" is stated as not in use, and there is a [[{kind}]]", feature.id())));
+                anyhow::bail!(Usage(format!(
+                    "\"{}\" is stated as not in use, and there is a [[{kind}]]",
+                    feature.id()
+                )));
             }
         }
         Ok(read)
@@ -305,9 +316,15 @@ mod tests {
         for (text, wanted) in [
             ("[[radius]]\nname = \"VPN\"\naccess_chalenge = true\n", vec!["line 3", "access_challenge"]),
             ("[[radius]]\nname = \"VPN\"\n", vec!["line 1", "access_challenge"]),
-            ("[mfa_server]\nin_use = [\"one-time-bypas\"]\n", vec!["line 2", "one-time-bypass", "trusted-ips"]),
+            (
+                "[mfa_server]\nin_use = [\"one-time-bypas\"]\n",
+                vec!["line 2", "one-time-bypass", "trusted-ips"],
+            ),
             ("[mfa_server]\nin_use = [\"call\"]\n", vec!["line 2", "datafile"]),
-            ("[[radius]]\nname = \"VPN\"\naccess_challenge = true\npassword_protocol = \"spap\"\n", vec!["line 4", "pap"]),
+            (
+                "[[radius]]\nname = \"VPN\"\naccess_challenge = true\npassword_protocol = \"spap\"\n",
+                vec!["line 4", "pap"],
+            ),
             ("[mfa_server]\nin_use = [\"iis\"]\nnot_in_use = [\"iis\"]\n", vec!["iis"]),
             ("[[ldap]]\nname = \" \"\n", vec!["name"]),
             ("[[adfs]]\nname = \"a\"\n[[adfs]]\nname = \"a\"\n", vec!["\"a\""]),

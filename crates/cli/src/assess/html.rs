@@ -15,7 +15,11 @@ pub(super) fn page(found: &Assessment) -> String {
         number(found.manifest.accepted),
         number(found.manifest.rejected),
         found.manifest.id,
-        if found.includes_disabled { "" } else { "; users who are disabled in MFA Server are left out and counted as that alone" }
+        if found.includes_disabled {
+            ""
+        } else {
+            "; users who are disabled in MFA Server are left out and counted as that alone"
+        }
     );
     out += "<nav>";
     for section in Section::ALL {
@@ -77,35 +81,75 @@ fn services(found: &Assessment) -> String {
     let stated = &found.dependencies;
     let mut out = String::new();
     if !stated.radius.is_empty() {
-        let rows: Vec<Vec<String>> = stated.radius.iter().enumerate().map(|(i, client)| {
-            let (unserved, users) = found.behind(i);
-            vec![
-                client.name.clone(),
-                if client.access_challenge { "yes" } else { "no" }.to_owned(),
-                client.password_protocol.map_or("not stated", super::dependencies::Protocol::as_str).to_owned(),
-                client.modern_authentication.as_str().to_owned(),
-                number(users),
-                number(unserved),
-                client.action(),
-            ]
-        }).collect();
-        out += &plain("RADIUS clients", &["Client", "Access-challenge", "Password by", "Modern", "Users", "Cannot be served", "What to do"], &rows);
+        let rows: Vec<Vec<String>> = stated
+            .radius
+            .iter()
+            .enumerate()
+            .map(|(i, client)| {
+                let (unserved, users) = found.behind(i);
+                vec![
+                    client.name.clone(),
+                    if client.access_challenge { "yes" } else { "no" }.to_owned(),
+                    client
+                        .password_protocol
+                        .map_or("not stated", super::dependencies::Protocol::as_str)
+                        .to_owned(),
+                    client.modern_authentication.as_str().to_owned(),
+                    number(users),
+                    number(unserved),
+                    client.action(),
+                ]
+            })
+            .collect();
+        out += &plain(
+            "RADIUS clients",
+            &[
+                "Client",
+                "Access-challenge",
+                "Password by",
+                "Modern",
+                "Users",
+                "Cannot be served",
+                "What to do",
+            ],
+            &rows,
+        );
     }
     if !stated.ldap.is_empty() {
-        let rows: Vec<Vec<String>> = stated.ldap.iter().map(|one| vec![one.name.clone(), one.modern_authentication.as_str().to_owned(), one.action()]).collect();
+        let rows: Vec<Vec<String>> = stated
+            .ldap
+            .iter()
+            .map(|one| vec![one.name.clone(), one.modern_authentication.as_str().to_owned(), one.action()])
+            .collect();
         out += &plain("LDAP clients", &["Client", "Modern", "What to do"], &rows);
     }
     if !stated.adfs.is_empty() {
         let year = |year: Option<u16>| year.map_or_else(|| "not stated".to_owned(), |year| year.to_string());
-        let rows: Vec<Vec<String>> = stated.adfs.iter().map(|one| vec![one.name.clone(), year(one.windows_server), one.modern_authentication.as_str().to_owned(), one.action()]).collect();
-        out += &plain("AD FS relying parties", &["Relying party", "Windows Server", "Modern", "What to do"], &rows);
+        let rows: Vec<Vec<String>> = stated
+            .adfs
+            .iter()
+            .map(|one| {
+                vec![
+                    one.name.clone(),
+                    year(one.windows_server),
+                    one.modern_authentication.as_str().to_owned(),
+                    one.action(),
+                ]
+            })
+            .collect();
+        out += &plain(
+            "AD FS relying parties",
+            &["Relying party", "Windows Server", "Modern", "What to do"],
+            &rows,
+        );
     }
     out
 }
 
 fn plain(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
     let heads: String = heads.iter().map(|head| format!("<th>{head}")).collect();
-    let mut out = format!("<p><b>{title}</b></p><div class=\"wide\"><table><thead><tr>{heads}</tr></thead><tbody>\n");
+    let mut out =
+        format!("<p><b>{title}</b></p><div class=\"wide\"><table><thead><tr>{heads}</tr></thead><tbody>\n");
     for row in rows {
         let cells: String = row.iter().map(|cell| format!("<td class=\"w\">{}", escape(cell))).collect();
         out += &format!("<tr>{cells}</tr>\n");
@@ -138,13 +182,24 @@ fn lists(found: &Assessment) -> String {
             escape(list.meaning())
         );
         if !people.is_empty() {
-            let rows: Vec<Vec<String>> = people.iter().map(|Person { user, group, default, .. }| {
-                vec![user.clone(), group.clone().unwrap_or_default(), default.unwrap_or("none").to_owned()]
-            }).collect();
+            let rows: Vec<Vec<String>> = people
+                .iter()
+                .map(|Person { user, group, default, .. }| {
+                    vec![
+                        user.clone(),
+                        group.clone().unwrap_or_default(),
+                        default.unwrap_or("none").to_owned(),
+                    ]
+                })
+                .collect();
             out += &plain("", &["User", "Group", "Default after"], &rows);
         }
         if users > SHOWN as u64 {
-            out += &format!("<p class=\"soft\">and {} more; <code>mfa-migrate assess … --list {}</code> has them all</p>", number(users - SHOWN as u64), list.id());
+            out += &format!(
+                "<p class=\"soft\">and {} more; <code>mfa-migrate assess … --list {}</code> has them all</p>",
+                number(users - SHOWN as u64),
+                list.id()
+            );
         }
         out += "</details>\n";
     }

@@ -43,8 +43,7 @@ pub(crate) fn write(
             continue;
         }
         let person = Person::of(&row, &assessed);
-        let line =
-            Row { user: &person.user, group: person.group.as_deref(), default_after: person.default };
+        let line = Row { user: &person.user, group: person.group.as_deref(), default_after: person.default };
         if json {
             write!(out, "{}", if listed == 0 { "\n" } else { ",\n" })?;
             serde_json::to_writer(&mut *out, &line)?;

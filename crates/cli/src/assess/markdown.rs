@@ -16,7 +16,10 @@ pub(super) fn page(found: &Assessment) -> String {
         out += "Users who are disabled in MFA Server are left out and counted as that alone.\n";
     }
     for section in Section::ALL {
-        out += &format!("\n## {}\n\n| Feature | Standing | Users | In Entra | What to do |\n|---|---|---:|---|---|\n", section.title());
+        out += &format!(
+            "\n## {}\n\n| Feature | Standing | Users | In Entra | What to do |\n|---|---|---:|---|---|\n",
+            section.title()
+        );
         for line in found.lines_of(section) {
             let one = line.feature;
             out += &format!(
@@ -72,7 +75,12 @@ fn services(found: &Assessment) -> String {
     if !stated.ldap.is_empty() {
         out += "\n### LDAP clients\n\n| Client | Modern | What to do |\n|---|---|---|\n";
         for one in &stated.ldap {
-            out += &format!("| {} | {} | {} |\n", cell(&one.name), one.modern_authentication.as_str(), one.action());
+            out += &format!(
+                "| {} | {} | {} |\n",
+                cell(&one.name),
+                one.modern_authentication.as_str(),
+                one.action()
+            );
         }
     }
     if !stated.adfs.is_empty() {
@@ -95,7 +103,8 @@ fn languages(found: &Assessment) -> String {
     if tally.languages.is_empty() {
         return String::new();
     }
-    let mut out = "\n## Languages on file, which are dropped\n\n| Language | Users |\n|---|---:|\n".to_owned();
+    let mut out =
+        "\n## Languages on file, which are dropped\n\n| Language | Users |\n|---|---:|\n".to_owned();
     for (language, users) in &tally.languages {
         out += &format!("| {} | {} |\n", cell(language), number(*users));
     }
@@ -115,10 +124,19 @@ fn lists(found: &Assessment) -> String {
         }
         out += "\n| User | Group | Default after |\n|---|---|---|\n";
         for Person { user, group, default, .. } in people {
-            out += &format!("| {} | {} | {} |\n", cell(user), cell(group.as_deref().unwrap_or_default()), default.unwrap_or("none"));
+            out += &format!(
+                "| {} | {} | {} |\n",
+                cell(user),
+                cell(group.as_deref().unwrap_or_default()),
+                default.unwrap_or("none")
+            );
         }
         if users > SHOWN as u64 {
-            out += &format!("\nand {} more: `mfa-migrate assess … --list {}` has them all\n", number(users - SHOWN as u64), list.id());
+            out += &format!(
+                "\nand {} more: `mfa-migrate assess … --list {}` has them all\n",
+                number(users - SHOWN as u64),
+                list.id()
+            );
         }
     }
     out

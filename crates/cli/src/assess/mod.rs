@@ -161,7 +161,8 @@ impl Assessment {
 
     /// Users behind a client whom Network Policy Server cannot serve there, and all behind it.
     fn behind(&self, client: usize) -> (u64, u64) {
-        let Some((radius, counts)) = self.dependencies.radius.get(client).zip(self.tally.behind.get(client)) else {
+        let Some((radius, counts)) = self.dependencies.radius.get(client).zip(self.tally.behind.get(client))
+        else {
             return (0, 0);
         };
         let of = |nps: &Nps| counts.get(nps.place()).copied().unwrap_or(0);

@@ -15,7 +15,10 @@ pub(crate) fn run(verb: &Assess, config: &Config, json: bool) -> anyhow::Result<
         return write(verb.out.as_deref(), |out| Ok(out.write_all(TEMPLATE.as_bytes())?));
     }
     let Some(datafile) = &verb.datafile else {
-        bail!(Usage("name a datafile with --datafile FILE; --template prints a file of dependencies to fill in".to_owned()));
+        bail!(Usage(
+            "name a datafile with --datafile FILE; --template prints a file of dependencies to fill in"
+                .to_owned()
+        ));
     };
     let source = Source {
         datafile: datafile.clone(),
@@ -48,7 +51,10 @@ pub(crate) fn run(verb: &Assess, config: &Config, json: bool) -> anyhow::Result<
 }
 
 /// Writes where it was asked for; a file names people, so its owner alone may read it.
-fn write(path: Option<&Path>, say: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<Exit> {
+fn write(
+    path: Option<&Path>,
+    say: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
     let mut out: Box<dyn Write> = match path {
         Some(path) => Box::new(BufWriter::new(
             crate::lines::private_file(path)

@@ -89,8 +89,16 @@ impl Forecast {
         };
         let learned = learned(engine).await?;
         let rates = [
-            ("publishedMost", "the most that Microsoft publishes: 3,000 in 150 s", Some(rules::PUBLISHED_MOST_PER_S)),
-            ("publishedLeast", "the least that can be read out of it: 5 in 10 s", Some(rules::PUBLISHED_LEAST_PER_S)),
+            (
+                "publishedMost",
+                "the most that Microsoft publishes: 3,000 in 150 s",
+                Some(rules::PUBLISHED_MOST_PER_S),
+            ),
+            (
+                "publishedLeast",
+                "the least that can be read out of it: 5 in 10 s",
+                Some(rules::PUBLISHED_LEAST_PER_S),
+            ),
             ("learned", "as this tenant was found to take them", learned),
         ];
         let now_ms = lines::now_ms();
@@ -177,5 +185,6 @@ async fn learned(engine: &Engine) -> anyhow::Result<Option<f64>> {
     let kept = engine.ledger.learned_rates().await?;
     let kept = kept.iter().find(|(word, _)| is_writes(word)).map(|(_, rate)| *rate);
     let shared = crate::services::buckets(engine.ledger.as_ref()).await;
-    Ok(kept.or_else(|| shared.iter().find(|b| b.learned && is_writes(b.bucket.as_str())).map(|b| b.rate_per_s)))
+    Ok(kept
+        .or_else(|| shared.iter().find(|b| b.learned && is_writes(b.bucket.as_str())).map(|b| b.rate_per_s)))
 }

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod config_show;
 pub(crate) mod demo;
 pub(crate) mod forecast;
+pub(crate) mod forget;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod journal;

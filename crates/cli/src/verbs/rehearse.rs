@@ -1,11 +1,11 @@
 //! `rehearse`: the plans, and nothing written to Graph: it holds a client that cannot.
 
+use super::forecast::{self, Forecast, Gathered, Hours};
 use crate::args::{Rehearse, Selection};
 use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::notices::Notices;
 use crate::plan_file::{self, Header, SavedLine};
-use super::forecast::{self, Forecast, Gathered, Hours};
 use crate::work::Finished;
 use crate::{Exit, lines};
 use anyhow::Context;

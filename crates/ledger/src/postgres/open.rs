@@ -40,6 +40,7 @@ fn migrator() -> Migrator {
         shape(2, "batches", include_str!("../../migrations/postgres/0002_batches.sql")),
         shape(3, "journal", include_str!("../../migrations/postgres/0003_journal.sql")),
         shape(4, "whose is later", include_str!("../../migrations/postgres/0004_whose_is_later.sql")),
+        shape(7, "forget", include_str!("../../migrations/postgres/0007_forget.sql")),
     ])
 }
 

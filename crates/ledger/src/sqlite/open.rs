@@ -33,6 +33,7 @@ pub(super) fn migrator() -> Migrator {
         shape(2, "batches", include_str!("../../migrations/sqlite/0002_batches.sql")),
         shape(3, "journal", include_str!("../../migrations/sqlite/0003_journal.sql")),
         shape(4, "whose is later", include_str!("../../migrations/sqlite/0004_whose_is_later.sql")),
+        shape(7, "forget", include_str!("../../migrations/sqlite/0007_forget.sql")),
     ])
 }
 

@@ -2,8 +2,8 @@
 
 use super::features::{FEATURES, Feature};
 use contract::{
-    Allowed, Change, Code, DefaultMethod, EntraId, FingerprintKey, History, Mode, Observed, Plan, Policy, Record,
-    SmsDirection, Target, UserMethods,
+    Allowed, Change, Code, DefaultMethod, EntraId, FingerprintKey, History, Mode, Observed, Plan, Policy,
+    Record, SmsDirection, Target, UserMethods,
 };
 use std::collections::BTreeMap;
 
@@ -12,7 +12,10 @@ const LANGUAGES: usize = 100;
 
 /// How a user's methods are used, as far as the source tells; never a PIN or an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five answers of the source, nothing of them excludes another")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five answers of the source, nothing of them excludes another"
+)]
 pub struct Habits<'a> {
     /// Calls ask for a PIN.
     pub call_pin: bool,
@@ -160,7 +163,8 @@ pub fn assess(record: &Record, habits: &Habits<'_>, policy: &Policy, keys: &Fing
     found.default = default_of(&plan.changes);
     let is_served = found.default.map(Nps::of);
     found.nps = Some(is_served.unwrap_or(without_default(&plan)));
-    let mode = if record.mode == Mode::Unspecified { policy.company_default_mode.mode() } else { record.mode };
+    let mode =
+        if record.mode == Mode::Unspecified { policy.company_default_mode.mode() } else { record.mode };
     let uses = [
         (method_of(mode, habits), true),
         (Feature::CompanyDefault, record.mode == Mode::Unspecified),
@@ -223,7 +227,9 @@ fn without_default(plan: &Plan) -> Nps {
 }
 
 fn has_extension(record: &Record) -> bool {
-    [&record.phone, &record.backup].iter().any(|phone| !phone.number.is_empty() && !phone.extension.is_empty())
+    [&record.phone, &record.backup]
+        .iter()
+        .any(|phone| !phone.number.is_empty() && !phone.extension.is_empty())
 }
 
 fn method_of(mode: Mode, habits: &Habits<'_>) -> Feature {
