@@ -473,6 +473,8 @@ pub struct ResultRow {
     pub record: Sealed,
     /// When it was settled, in milliseconds since 1970 UTC.
     pub settled_at_ms: Option<i64>,
+    /// The values were taken out of the result.
+    pub forgotten: bool,
 }
 
 /// Where a look at all users stands; it comes from the last user of a page.

@@ -107,7 +107,12 @@ fn print(
         println!("  run {}: {} ({at})", entry.row.run, entry.row.state.as_str());
         for done in entry.result.iter().flat_map(|r| &r.changes) {
             let outcome = done.outcome.map_or("planned", |o| o.as_str());
-            println!("    {outcome:10} {}", change(&done.change));
+            let done = if entry.row.forgotten {
+                forgotten(done.change.method.as_str())
+            } else {
+                change(&done.change)
+            };
+            println!("    {outcome:10} {done}");
         }
         for note in entry.notes() {
             let device = note.device.as_deref().map(|d| format!(" ({d})")).unwrap_or_default();
@@ -118,7 +123,7 @@ fn print(
         let Some(sealed) = &intent.to else { continue };
         let intended = match filed(engine, user, &intent.slot, sealed)? {
             Some(filed) => change(&filed),
-            None => format!("{} (the value was forgotten)", method_of(&intent.slot)),
+            None => forgotten(method_of(&intent.slot)),
         };
         let outcome = intent.outcome.map_or("no outcome: may have landed or may still land", |o| o.as_str());
         println!("  {}  run {} intended {intended}: {outcome}", lines::time(intent.filed_at_ms), intent.run);
@@ -155,7 +160,7 @@ fn as_json(
         .map(|e| {
             serde_json::json!({
                 "run": e.row.run, "state": e.row.state, "settledAt": e.row.settled_at_ms.map(lines::time),
-                "plan": e.plan_line(), "result": e.result,
+                "plan": e.plan_line(), "result": e.result, "forgotten": e.row.forgotten,
             })
         })
         .collect();
@@ -192,6 +197,10 @@ fn filed(engine: &Engine, user: &EntraId, slot: &str, sealed: &Sealed) -> anyhow
         return Ok(None);
     }
     Ok(Some(engine.sealer.open_json(&context::value(user, slot), &sealed.0)?))
+}
+
+fn forgotten(method: &str) -> String {
+    format!("{method} (the value was forgotten)")
 }
 
 fn method_of(slot: &str) -> &str {

@@ -9,6 +9,7 @@ mod batches;
 mod claims;
 mod endings;
 pub(crate) mod fixture;
+mod forget;
 mod history;
 mod in_step;
 mod journal;
@@ -42,5 +43,6 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     way_back::check(&fresh).await;
     journal::check(&fresh).await;
     in_step::check(&fresh).await;
+    forget::check(&fresh).await;
     random::check(&fresh).await;
 }

@@ -135,6 +135,7 @@ pub(super) fn decode_result(row: &PgRow) -> Result<ResultRow, Fault> {
         result: row.maybe_sealed("result")?,
         record: row.sealed("record")?,
         settled_at_ms: row.value("settled_at")?,
+        forgotten: row.value("forgotten")?,
     })
 }
 

@@ -133,6 +133,7 @@ pub(super) fn decode_result(row: &SqliteRow) -> Result<ResultRow, Fault> {
         result: row.maybe_sealed("result")?,
         record: row.sealed("record")?,
         settled_at_ms: row.value("settled_at")?,
+        forgotten: row.value("forgotten")?,
     })
 }
 

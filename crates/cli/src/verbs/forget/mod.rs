@@ -35,7 +35,7 @@ pub(crate) async fn run(verb: &Verb, config: &Config, json: bool) -> anyhow::Res
     let is_file = matches!(config.ledger_kind()?, LedgerKind::Sqlite(_));
     let said = Said::of(&engine, &what, &stands).await?;
     if stands.is_nothing() {
-        notices.line(&format!("nothing of {} is left to forget", said.name));
+        notices.line(&format!("nothing of {} is left to forget", said.of));
         // A call that was killed may have left the old file behind.
         let reclaimed = verb.confirm.is_some() && is_file && engine.ledger.reclaim().await?;
         return Ok(end(&said, Forgotten::default(), reclaimed, json));

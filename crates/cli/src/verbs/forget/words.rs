@@ -12,7 +12,7 @@ pub(super) struct Said {
     pub(super) name: String,
     /// The batch that events are filed under.
     pub(super) batch: String,
-    of: String,
+    pub(super) of: String,
     stands: Forgettable,
     /// Other batches that share users, with how many.
     others: Vec<(String, u64)>,
