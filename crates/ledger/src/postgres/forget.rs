@@ -227,7 +227,7 @@ pub(super) async fn records(
              SELECT snapshot, ordinal FROM record
               WHERE snapshot = (SELECT min(snapshot) FROM record
                                  WHERE (snapshot, ordinal) > ($1, $2) AND ($3::bigint IS NULL OR snapshot = $3))
-                AND (snapshot, ordinal) > ($1, $2) ORDER BY ordinal LIMIT $4)
+                AND (snapshot, ordinal) > ($1, $2) ORDER BY ordinal LIMIT $4) page
           GROUP BY snapshot",
     )
     .bind(after.snapshot)

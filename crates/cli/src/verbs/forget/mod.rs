@@ -21,6 +21,8 @@ use words::Said;
 
 /// Users a transaction.
 const USERS: u32 = 200;
+/// Events that are looked through for an earlier call.
+const EVENTS: u32 = 200;
 /// Records a transaction.
 const RECORDS: u32 = 2_000;
 
@@ -34,20 +36,33 @@ pub(crate) async fn run(verb: &Verb, config: &Config, json: bool) -> anyhow::Res
     refuse(&engine, &what, &stands).await?;
     let is_file = matches!(config.ledger_kind()?, LedgerKind::Sqlite(_));
     let said = Said::of(&engine, &what, &stands).await?;
-    if stands.is_nothing() {
+    let is_begun = is_begun(&engine, &said).await?;
+    if stands.is_nothing() && !is_begun {
         notices.line(&format!("nothing of {} is left to forget", said.of));
-        // A call that was killed may have left the old file behind.
-        let reclaimed = verb.confirm.is_some() && is_file && engine.ledger.reclaim().await?;
+        // A call that was killed may have left old bytes in the file.
+        let reclaimed = verb.confirm.is_some() && is_file && reclaim(&engine, &notices).await?;
         return Ok(end(&said, Forgotten::default(), reclaimed, json));
     }
     said.lines().iter().for_each(|line| notices.line(line));
     confirm(verb, &said)?;
-    engine.note_event(&said.batch, None, "forgetting", &said.begun(&verb.why)).await?;
+    if !is_begun {
+        engine.note_event(&said.batch, None, "forgetting", &said.begun(&verb.why)).await?;
+    }
     let done = forget(&engine, &what, &shutdown).await?;
     engine.note_event(&said.batch, None, "forgotten", &said.ended(&done)).await?;
     crash_point("forget.before-reclaim");
     let reclaimed = is_file && reclaim(&engine, &notices).await?;
     Ok(end(&said, done, reclaimed, json))
+}
+
+/// Whether a call before was cut short: it has told what it would remove, and not what it did.
+async fn is_begun(engine: &Engine, said: &Said) -> anyhow::Result<bool> {
+    let events = engine.ledger.events(Some(&said.batch), EVENTS).await?;
+    let last = events.iter().find(|event| {
+        matches!(event.what.as_str(), "forgetting" | "forgotten")
+            && event.why.starts_with(&format!("{}:", said.of))
+    });
+    Ok(last.is_some_and(|event| event.what == "forgetting"))
 }
 
 /// What is meant; a batch or a snapshot that is there.
