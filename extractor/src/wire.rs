@@ -143,18 +143,50 @@ impl WireSettings {
             SettingsField::OathTokenSerialNumber => set_text(&mut self.oath_token_serial_number, value),
             SettingsField::OathTokenSecretKey => set_secret(&mut self.oath_token_secret_key, value),
             SettingsField::OathTokenTimeInterval => set_text(&mut self.oath_token_time_interval, value),
-            SettingsField::PinMode => Ok(note_text(&mut self.pin_mode, value)),
-            SettingsField::SmsMode => Ok(note_text(&mut self.sms_mode, value)),
-            SettingsField::PhoneAppMode => Ok(note_text(&mut self.phone_app_mode, value)),
-            SettingsField::Language => Ok(note_text(&mut self.language, value)),
-            SettingsField::Question => {
-                let mut chosen = None;
-                note_text(&mut chosen, value);
-                self.has_questions |= chosen.is_some_and(|id| id != "0");
+            SettingsField::PinMode
+            | SettingsField::SmsMode
+            | SettingsField::PhoneAppMode
+            | SettingsField::Language
+            | SettingsField::Question => {
+                self.note(field, value);
                 Ok(())
             }
             SettingsField::Ignored | SettingsField::Unknown => Ok(()),
         }
+    }
+}
+
+impl WireSettings {
+    /// Takes what moves nothing: of each the first text that says something, and nothing else is anybody's fault.
+    fn note(&mut self, field: SettingsField, value: Scalar) {
+        let Some(text) = text_of(value).ok().flatten().filter(|text| !text.trim().is_empty()) else { return };
+        let slot = match field {
+            SettingsField::PinMode => &mut self.pin_mode,
+            SettingsField::SmsMode => &mut self.sms_mode,
+            SettingsField::PhoneAppMode => &mut self.phone_app_mode,
+            SettingsField::Language => &mut self.language,
+            // Which question it is, is not kept.
+            SettingsField::Question => {
+                self.has_questions |= text.trim() != "0";
+                return;
+            }
+            SettingsField::Enabled
+            | SettingsField::CountryCode
+            | SettingsField::Phone
+            | SettingsField::Extension
+            | SettingsField::BackupCountryCode
+            | SettingsField::BackupPhone
+            | SettingsField::BackupExtension
+            | SettingsField::Mode
+            | SettingsField::SmsDirection
+            | SettingsField::OathTokenExists
+            | SettingsField::OathTokenSerialNumber
+            | SettingsField::OathTokenSecretKey
+            | SettingsField::OathTokenTimeInterval
+            | SettingsField::Ignored
+            | SettingsField::Unknown => return,
+        };
+        slot.get_or_insert(text);
     }
 }
 
@@ -179,16 +211,6 @@ fn text_of(value: Scalar) -> Result<Option<String>, Misplaced> {
         Scalar::Number(number) => Ok(Some(number.to_string())),
         Scalar::Text(text) => Ok(Some(text)),
         Scalar::Wrong => Err(Misplaced),
-    }
-}
-
-/// Takes what moves nothing: the first text that says something, and nothing else is anybody's fault.
-fn note_text(slot: &mut Option<String>, value: Scalar) {
-    if let Ok(Some(text)) = text_of(value)
-        && slot.is_none()
-        && !text.trim().is_empty()
-    {
-        *slot = Some(text);
     }
 }
 

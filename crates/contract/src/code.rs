@@ -192,5 +192,5 @@ codes! {
     /// The record cannot be opened or understood.
     RecordUnreadable "record-unreadable" Held,
     /// What was there before us, or the record itself, was removed by `forget`.
-    Forgotten "forgotten" Skipped,
+    Forgotten "forgotten" Held,
 }

@@ -33,6 +33,9 @@ pub struct Calls {
     pub reads: u64,
 }
 
+/// Work that is longer is not reckoned with: some hundred thousand years.
+const LONGEST_MS: f64 = 1e16;
+
 /// Methods, preferences, and tokens with their devices.
 const LOOK_AT_TOKENS: u64 = 3;
 
@@ -89,7 +92,8 @@ pub struct Span {
 pub fn span(demand: &Demand, writes_per_s: f64, now_ms: i64, windows: &Windows) -> Option<Span> {
     let working_s = demand.working_s(writes_per_s)?;
     let working_ms = (working_s * 1000.0).ceil();
-    if !(working_ms < i64::MAX as f64 / 4.0) {
+    // Beyond that it is longer than anything; a rate and a count of ours give no other value that is no number.
+    if working_ms >= LONGEST_MS {
         return None;
     }
     let (begins_at_ms, done_at_ms, nights) = windows.work_through(now_ms, working_ms as i64)?;

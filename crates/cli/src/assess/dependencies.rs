@@ -285,12 +285,9 @@ impl Dependencies {
 
     /// Whether something that the datafile does not show is in use; absent where nothing is stated of it.
     pub(crate) fn says(&self, feature: Feature) -> Option<bool> {
-        let is_listed = match feature {
-            Feature::Radius => !self.radius.is_empty(),
-            Feature::Ldap => !self.ldap.is_empty(),
-            Feature::AdFs => !self.adfs.is_empty(),
-            _ => false,
-        };
+        let is_listed = feature == Feature::Radius && !self.radius.is_empty()
+            || feature == Feature::Ldap && !self.ldap.is_empty()
+            || feature == Feature::AdFs && !self.adfs.is_empty();
         if is_listed || self.mfa_server.in_use.contains(&Id(feature)) {
             return Some(true);
         }

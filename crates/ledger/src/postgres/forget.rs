@@ -221,23 +221,27 @@ pub(super) async fn records(
     must_be_free(db, what).await?;
     let only = number(db, what).await?;
     let after = after.unwrap_or(RecordCursor { snapshot: 0, ordinal: 0 });
-    // The last of so many records, whosever they are: pages are of one length, however few of them are the batch's.
-    let page: Option<(i64, i64)> = sqlx::query_as(
-        "SELECT snapshot, max(ordinal) FROM (
-             SELECT snapshot, ordinal FROM record
-              WHERE snapshot = (SELECT min(snapshot) FROM record
-                                 WHERE (snapshot, ordinal) > ($1, $2) AND ($3::bigint IS NULL OR snapshot = $3))
-                AND (snapshot, ordinal) > ($1, $2) ORDER BY ordinal LIMIT $4) page
-          GROUP BY snapshot",
+    let snapshot: Option<i64> = sqlx::query_scalar(
+        "SELECT snapshot FROM record WHERE (snapshot, ordinal) > ($1, $2) AND ($3::bigint IS NULL OR snapshot = $3)
+          ORDER BY snapshot, ordinal LIMIT 1",
     )
     .bind(after.snapshot)
     .bind(after.ordinal)
     .bind(only)
-    .bind(i64::from(limit))
     .fetch_optional(&mut *db)
     .await?;
-    let Some((snapshot, last)) = page else { return Ok((Forgotten::default(), None)) };
+    let Some(snapshot) = snapshot else { return Ok((Forgotten::default(), None)) };
     let first = if snapshot == after.snapshot { after.ordinal } else { 0 };
+    // The last of so many records, whosever they are: pages are of one length, however few of them are the batch's.
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT max(ordinal) FROM (SELECT ordinal FROM record WHERE snapshot = $1 AND ordinal > $2 ORDER BY ordinal LIMIT $3) page",
+    )
+    .bind(snapshot)
+    .bind(first)
+    .bind(i64::from(limit))
+    .fetch_one(&mut *db)
+    .await?;
+    let Some(last) = last else { return Ok((Forgotten::default(), None)) };
     let emptied = sqlx::query(
         "UPDATE record SET sealed = ''
           WHERE snapshot = $2 AND ordinal > $3 AND ordinal <= $4 AND octet_length(sealed) > 0
