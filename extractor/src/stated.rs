@@ -38,11 +38,13 @@ impl Stated {
         let lower = |word: &Option<String>| word.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
         let mode = lower(&settings.mode);
         // The older flat words name the method and its proof in one.
-        let of_mode = |prefix: &str| mode.strip_prefix(prefix).map_or(Proof::Standard, proof);
+        let of_app = mode.strip_prefix("phone_app_").map_or(Proof::Standard, proof);
+        let is_text_with_pin = mode.starts_with("sms_") && mode.ends_with("_plus_pin");
+        let of_text = if is_text_with_pin { Proof::Pin } else { Proof::Standard };
         Self {
             call: proof(&lower(&settings.pin_mode)).or(proof(&mode)),
-            text: proof(&lower(&settings.sms_mode)).or(of_mode("sms_")),
-            app: proof(&lower(&settings.phone_app_mode)).or(of_mode("phone_app_")),
+            text: proof(&lower(&settings.sms_mode)).or(of_text),
+            app: proof(&lower(&settings.phone_app_mode)).or(of_app),
             language: settings.language.as_ref().map(|text| text.trim().chars().take(NAME_CHARS).collect()),
             security_questions: settings.has_questions,
         }
@@ -59,7 +61,6 @@ fn proof(word: &str) -> Proof {
     match word {
         "pin" | "returnpin" | "return_pin" | "otppluspin" => Proof::Pin,
         "voiceprint" => Proof::Voiceprint,
-        flat if flat.ends_with("plus_pin") => Proof::Pin,
         _ => Proof::Standard,
     }
 }
