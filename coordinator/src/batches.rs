@@ -38,6 +38,8 @@ pub struct Selected {
     pub departments: BTreeMap<String, u64>,
     /// Listed names that are in no record.
     pub unknown: BTreeSet<String>,
+    /// Records that were forgotten: nobody can tell any more whether the selector takes them.
+    pub forgotten: u64,
 }
 
 impl Coordinator {
@@ -62,6 +64,10 @@ impl Coordinator {
             found.seen += page.len() as u64;
             let mut members = Vec::new();
             for row in page {
+                if row.record.0.is_empty() {
+                    found.forgotten += 1;
+                    continue;
+                }
                 let record = self.record(&row.snapshot, row.ordinal, &row.record.0)?;
                 let directory: Option<DirectoryEntry> = match (&row.user, &row.directory) {
                     (Some(user), Some(sealed)) => {

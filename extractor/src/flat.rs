@@ -26,6 +26,7 @@ impl Column {
         match (UserField::of(name), SettingsField::of(name)) {
             // In a flat file these two would be lists; there is no such thing.
             (UserField::Settings | UserField::Devices, _) => Self::Unknown,
+            (UserField::Ignored, SettingsField::Question) => Self::Settings(SettingsField::Question),
             (UserField::Ignored, _) | (UserField::Unknown, SettingsField::Ignored) => Self::Ignored,
             (UserField::Unknown, SettingsField::Unknown) => Self::Unknown,
             (UserField::Unknown, field) => Self::Settings(field),

@@ -21,7 +21,7 @@ fn account(source: &Source) -> Result<SnapshotManifest, Error> {
     let (mut accepted, mut rejected) = (0, 0);
     while let Some(item) = records.next() {
         match item? {
-            Item::Accepted(row) => {
+            Item::Accepted(row, _) => {
                 accepted += 1;
                 assert!(row.record.username.chars().count() <= 256 && row.record.devices.len() <= 50);
                 assert!(!row.record.username.trim().is_empty());

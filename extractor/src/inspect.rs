@@ -4,7 +4,7 @@
 //! NDJSON are judged by several threads, since parsing and judging is nearly all of the work; other formats come one
 //! after the other. Invariant: the counts are those of reading the source record by record.
 
-use crate::{Error, Item, Records, Source, Survey, Tally, pages, records, survey};
+use crate::{Error, Item, Records, Source, Stated, Survey, Tally, pages, records, survey};
 use contract::{RecordRow, Reject, SnapshotManifest};
 
 /// Threads beyond this would only wait for the one that reads.
@@ -32,9 +32,9 @@ pub(crate) struct Look<S> {
 impl<S> Look<S> {
     pub(crate) fn take(&mut self, item: &Item, seen: &impl Fn(&mut S, Seen<'_>)) {
         match item {
-            Item::Accepted(row) => {
+            Item::Accepted(row, stated) => {
                 self.tally.add(&row.record);
-                seen(&mut self.state, Seen::Accepted(row));
+                seen(&mut self.state, Seen::Accepted(row, stated));
             }
             Item::Rejected(reject) => {
                 self.tally.add_reject(reject);
@@ -51,8 +51,8 @@ impl<S> Look<S> {
 /// What a look sees.
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
-    /// An accepted record.
-    Accepted(&'a RecordRow),
+    /// An accepted record, and what is stated beside it.
+    Accepted(&'a RecordRow, &'a Stated),
     /// A reject, those of side files included.
     Rejected(&'a Reject),
 }
@@ -140,7 +140,7 @@ mod tests {
 
         let mut streamed = Look { tally: Tally::default(), state: Vec::new() };
         let note = |seen: &mut Vec<String>, one: Seen<'_>| match one {
-            Seen::Accepted(row) => seen.push(format!("{:07} {}", row.ordinal, row.record.username)),
+            Seen::Accepted(row, _) => seen.push(format!("{:07} {}", row.ordinal, row.record.username)),
             Seen::Rejected(reject) => seen.push(format!("{:07} {}", reject.line, reject.code.as_str())),
         };
         let mut records = records(&source, &survey(&source).unwrap()).unwrap();

@@ -112,7 +112,7 @@ fn send(
     let mut page = Vec::with_capacity(PAGE);
     for item in records.by_ref() {
         let message = match item? {
-            Item::Accepted(row) => Message::new(
+            Item::Accepted(row, _) => Message::new(
                 format!("{}-{}", id.0, row.ordinal),
                 SnapshotMessage::Record {
                     sealed: sealer.seal_json(&context::record(&id, row.ordinal), &row.record)?,

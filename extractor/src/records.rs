@@ -8,7 +8,7 @@ use crate::digest::Sha256;
 use crate::seeds::{self, Seeds};
 use crate::usernames::Duplicates;
 use crate::wire::Entry;
-use crate::{Error, Format, Source, Survey, assemble, flat, ndjson, soap};
+use crate::{Error, Format, Source, Stated, Survey, assemble, flat, ndjson, soap};
 use contract::{RecordRow, Reject, RejectCode, SnapshotManifest};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// What the second pass yields.
 #[derive(Debug)]
 pub enum Item {
-    /// A record that goes on.
-    Accepted(Box<RecordRow>),
+    /// A record that goes on, and what is stated beside it.
+    Accepted(Box<RecordRow>, Stated),
     /// A record that was turned away.
     Rejected(Reject),
     /// A row of the token seed file or of the devices file that was turned away. It belongs in the rejects file and
@@ -57,7 +57,9 @@ impl Judge {
     /// Judges the entry at this place among those read.
     pub(crate) fn judge(&mut self, ordinal: i64, entry: Entry) -> Item {
         self.manifest.read += 1;
+        let mut stated = Stated::default();
         let judged = entry.user.and_then(|user| {
+            stated = Stated::of(&user);
             self.manifest.unknown_keys += user.unknown_keys;
             if user.claim().is_some_and(|name| self.duplicates.contains(name)) {
                 return Err(("username", RejectCode::DuplicateUsername));
@@ -70,7 +72,7 @@ impl Judge {
                 if self.seeds.as_ref().is_some_and(|seeds| seeds.join(&mut record)) {
                     self.seeds_joined += 1;
                 }
-                Item::Accepted(Box::new(RecordRow { ordinal, record }))
+                Item::Accepted(Box::new(RecordRow { ordinal, record }), stated)
             }
             Err((field, code)) => {
                 self.manifest.rejected += 1;

@@ -58,6 +58,12 @@ pub struct WireSettings {
     pub(crate) oath_token_serial_number: Option<String>,
     pub(crate) oath_token_secret_key: Option<Secret>,
     pub(crate) oath_token_time_interval: Option<String>,
+    pub(crate) pin_mode: Option<String>,
+    pub(crate) sms_mode: Option<String>,
+    pub(crate) phone_app_mode: Option<String>,
+    pub(crate) language: Option<String>,
+    /// Some security question was chosen; neither which nor its answer is kept.
+    pub(crate) has_questions: bool,
 }
 
 /// A device before it is judged.
@@ -137,8 +143,50 @@ impl WireSettings {
             SettingsField::OathTokenSerialNumber => set_text(&mut self.oath_token_serial_number, value),
             SettingsField::OathTokenSecretKey => set_secret(&mut self.oath_token_secret_key, value),
             SettingsField::OathTokenTimeInterval => set_text(&mut self.oath_token_time_interval, value),
+            SettingsField::PinMode
+            | SettingsField::SmsMode
+            | SettingsField::PhoneAppMode
+            | SettingsField::Language
+            | SettingsField::Question => {
+                self.note(field, value);
+                Ok(())
+            }
             SettingsField::Ignored | SettingsField::Unknown => Ok(()),
         }
+    }
+}
+
+impl WireSettings {
+    /// Takes what moves nothing: of each the first text that says something, and nothing else is anybody's fault.
+    fn note(&mut self, field: SettingsField, value: Scalar) {
+        let Some(text) = text_of(value).ok().flatten().filter(|text| !text.trim().is_empty()) else { return };
+        let slot = match field {
+            SettingsField::PinMode => &mut self.pin_mode,
+            SettingsField::SmsMode => &mut self.sms_mode,
+            SettingsField::PhoneAppMode => &mut self.phone_app_mode,
+            SettingsField::Language => &mut self.language,
+            // Which question it is, is not kept.
+            SettingsField::Question => {
+                self.has_questions |= text.trim() != "0";
+                return;
+            }
+            SettingsField::Enabled
+            | SettingsField::CountryCode
+            | SettingsField::Phone
+            | SettingsField::Extension
+            | SettingsField::BackupCountryCode
+            | SettingsField::BackupPhone
+            | SettingsField::BackupExtension
+            | SettingsField::Mode
+            | SettingsField::SmsDirection
+            | SettingsField::OathTokenExists
+            | SettingsField::OathTokenSerialNumber
+            | SettingsField::OathTokenSecretKey
+            | SettingsField::OathTokenTimeInterval
+            | SettingsField::Ignored
+            | SettingsField::Unknown => return,
+        };
+        slot.get_or_insert(text);
     }
 }
 

@@ -26,7 +26,7 @@ pub fn account(source: &Source) {
     let (mut accepted, mut rejected) = (0, 0);
     for item in records.by_ref() {
         match item.expect("the source has not changed") {
-            Item::Accepted(_) => accepted += 1,
+            Item::Accepted(..) => accepted += 1,
             Item::Rejected(_) => rejected += 1,
             Item::SideRejected(_) => {}
         }

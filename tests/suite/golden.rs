@@ -50,6 +50,8 @@ fn records_orders_and_results_of_every_version_are_read() {
     }
     let taken_back: EntryResult = round("entry-result-v1-conflicts.json");
     assert_eq!((taken_back.v, taken_back.conflicts.len()), (1, 2));
+    let rehearsed: EntryResult = round("entry-result-v1-created.json");
+    assert_eq!((rehearsed.v, rehearsed.created_tokens), (1, 1));
     let entry: DirectoryEntry = round("directory-entry-v1.json");
     assert_eq!((entry.v, entry.upn.as_str()), (1, "helga@contoso.example"));
 }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod assess;
 mod batches;
 mod broker;
 mod cases;
@@ -18,6 +19,8 @@ mod fleet_keys;
 mod fleet_orders;
 mod fleet_silence;
 mod fleet_verbs;
+mod forecast;
+mod forget;
 mod golden;
 mod histories;
 mod in_step;

@@ -7,7 +7,7 @@ use crate::Settings;
 use contract::{Disposition, IntentOutcome};
 use graph::{Answer, Federation, Writer};
 use ledger::{Cutover, CutoverIntent, Ledger, NewCutover};
-use rules::{CUT_OVER, CutoverStep, InDoubt, Standing};
+use rules::{CUT_OVER, CutoverStep, DomainStanding, InDoubt};
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Shutdown;
@@ -270,12 +270,12 @@ fn wanted(found: &Found, wish: &CutoverWish) -> Result<String, Reached> {
     wish.to.clone().or_else(|| standing.before.clone()).ok_or(Reached::NothingBefore)
 }
 
-fn standing<'a>(found: &'a Found, federation: &'a Federation) -> Standing<'a> {
+fn standing<'a>(found: &'a Found, federation: &'a Federation) -> DomainStanding<'a> {
     let doubts = || {
         let intents = found.standing.iter().flat_map(|standing| &standing.intents);
         intents.filter(|intent| intent.outcome.is_none())
     };
-    Standing {
+    DomainStanding {
         now: federation.mfa_behavior.as_deref(),
         before: found.standing.as_ref().map(|standing| standing.before.as_deref()),
         in_doubt: doubts()

@@ -1,11 +1,11 @@
 //! Step 7: what becomes of a claim, from how its work went.
 
 use crate::Error;
-use crate::case::{Case, OATH_SECRET, Progress, by_slot, note};
+use crate::case::{Case, OATH_SECRET, Progress, Work, by_slot, note};
 use crate::shift::Shift;
 use contract::{
-    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, RunKind, Sealed, Subject, Target, context,
-    slot_key,
+    Code, CodeKind, Done, EntryResult, EntryState, IntentOutcome, RunKind, Sealed, Subject, Target,
+    TokenStep, context, slot_key,
 };
 use ledger::{End, Finish, SlotOutcome};
 use std::time::Duration;
@@ -109,6 +109,7 @@ impl Shift {
             changes: changes_of(&case),
             notes: case.notes.clone(),
             conflicts: case.conflicts.clone(),
+            created_tokens: if state == EntryState::Planned { created_tokens(&case) } else { 0 },
         };
         let in_order = state == EntryState::Applied || state == EntryState::Unchanged;
         let clean = !case.notes.iter().any(|n| matches!(n.code.kind(), CodeKind::Blocked | CodeKind::Held));
@@ -142,6 +143,7 @@ impl Shift {
             changes: Vec::new(),
             notes: vec![note(code, Subject::User)],
             conflicts: Vec::new(),
+            created_tokens: 0,
         };
         Ok(Finish {
             ordinal: claim.ordinal,
@@ -185,6 +187,12 @@ pub(crate) fn is_invalid_number(code: &str) -> bool {
 }
 
 /// Every change of this run for the user: those of earlier claims, then those of this one.
+/// Tokens of a plan that are not in the inventory.
+fn created_tokens(case: &Case) -> u32 {
+    let is_created = |work: &&Work| work.token.as_ref().is_some_and(|t| t.step == TokenStep::Create);
+    u32::try_from(case.work.iter().filter(is_created).count()).unwrap_or(u32::MAX)
+}
+
 fn changes_of(case: &Case) -> Vec<Done> {
     let mut changes: Vec<Done> = case
         .filed

@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     Generate(Generate),
     /// Shows what a datafile holds, and every problem, by code; writes nothing
     Inspect(Inspect),
+    /// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody
+    Assess(Box<Assess>),
     /// Plans, prints or saves the plans; writes nothing to Graph
     Rehearse(Rehearse),
     /// Extracts, plans, writes, and reads back what ended in doubt; resumes what an earlier call left
@@ -59,6 +61,8 @@ pub(crate) enum Verb {
     Show(Show),
     /// One row a user and method, forward and back, with codes, and the lists that people work through
     Report(Report),
+    /// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not
+    Forget(Forget),
     /// The three services, for RabbitMQ and PostgreSQL
     #[command(subcommand)]
     Serve(Serve),
@@ -211,6 +215,53 @@ pub(crate) struct Inspect {
     pub(crate) cohorts: Option<PathBuf>,
 }
 
+/// How an assessment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AssessFormat {
+    /// For a ticket, a wiki, a terminal
+    Markdown,
+    /// One page that needs nothing from the network
+    Html,
+    /// One object
+    Json,
+}
+
+/// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody.
+///
+/// The datafile shows methods, PIN modes, languages and the like (a PIN itself is never read). What it does not show
+/// (RADIUS, LDAP, AD FS, the portal) is stated in a TOML file: `[mfa_server] in_use = […], not_in_use = […]` with ids of
+/// features, and a table `[[radius]]`, `[[ldap]]` or `[[adfs]]` for each of what hangs on MFA Server. `assess --template`
+/// prints one with every key explained; unknown keys are errors, and what is not stated is reported as not known.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Assess {
+    /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) datafile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) side: SideFiles,
+    /// What hangs on MFA Server, stated in TOML; `--template` prints one to fill in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dependencies: Option<PathBuf>,
+    /// Print a file of dependencies to fill in, and nothing else
+    #[arg(long, conflicts_with_all = ["datafile", "dependencies", "list"])]
+    pub(crate) template: bool,
+    /// The format
+    #[arg(long, value_enum, default_value = "markdown")]
+    pub(crate) format: AssessFormat,
+    /// One list alone with everybody on it, as CSV, or with --json as an array: nps-cannot-serve, phone-only, pin,
+    /// must-register-again, disabled, language, security-questions, nothing
+    #[arg(long, value_name = "LIST", value_parser = list_of_assessment)]
+    pub(crate) list: Option<rules::assess::List>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+fn list_of_assessment(id: &str) -> Result<rules::assess::List, String> {
+    let all: Vec<&str> = rules::assess::List::ALL.iter().map(|list| list.id()).collect();
+    rules::assess::List::parse(id).ok_or_else(|| format!("there are {}", all.join(", ")))
+}
+
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SideFiles {
     /// The CSV of devices that belongs to a CSV of users [default: STEM.devices.csv beside it]
@@ -249,6 +300,12 @@ pub(crate) struct Rehearse {
     /// Ask Graph also for users that did not change since they were last applied
     #[arg(long)]
     pub(crate) include_unchanged: bool,
+    /// In the forecast, when the migration may work, such as `22:00-06:00`; may be repeated [default: the batch's own]
+    #[arg(long, value_name = "WINDOW")]
+    pub(crate) window: Vec<String>,
+    /// The windows' time zone, such as Europe/Berlin [default: the batch's own, else UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -454,6 +511,36 @@ pub(crate) struct Report {
     /// A CSV with attributes of users (region, department), for what the directory does not carry
     #[arg(long, value_name = "FILE")]
     pub(crate) cohorts: Option<PathBuf>,
+}
+
+/// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not.
+///
+/// Gone afterwards: the records as the datafile stated them, the values before our first write, the values that we meant to
+/// write, and those in results. Kept: who was moved and when, every code and outcome, the serials of tokens that we made,
+/// and the journal, whose chain stays whole. It says first what can no longer be taken back, and asks for the name to be
+/// typed, or given by --confirm.
+///
+/// Refused while a run is not over, while anybody is in doubt or unsettled, while a batch that is kept in step needs it, and
+/// for a batch that was never moved. It may be killed at any moment: the same command goes on.
+///
+/// A ledger in a file is written anew at the end, so that no byte stays behind; that takes as much room again for a while.
+/// In PostgreSQL removed rows stay in the tables until VACUUM (autovacuum does it by itself, `VACUUM FULL` gives the room
+/// back), and in the write-ahead log and in backups for as long as those are kept. Saved plans, reports and lists of rejects
+/// are files of yours, and yours to delete.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Forget {
+    /// The users of this batch, in every snapshot and run; `all`: everybody
+    #[arg(long, value_name = "NAME", required_unless_present = "snapshot")]
+    pub(crate) batch: Option<String>,
+    /// What this snapshot brought, by its id or the beginning of it; values before that a later run still needs stay
+    #[arg(long, value_name = "ID", conflicts_with = "batch")]
+    pub(crate) snapshot: Option<String>,
+    /// The name of the batch or the id of the snapshot again, where nobody is there to type it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) confirm: Option<String>,
+    /// Why, for those who read it later
+    #[arg(long, default_value = "")]
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Subcommand)]

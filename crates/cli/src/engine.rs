@@ -99,6 +99,16 @@ impl Engine {
         Ok(Self::over(ledger, sealer, keys, config, None, lock))
     }
 
+    /// The same of a ledger that is there.
+    pub(crate) async fn open_existing(config: &Config) -> anyhow::Result<Self> {
+        if let LedgerKind::Sqlite(path) = config.ledger_kind()?
+            && !path.exists()
+        {
+            bail!(Usage(format!("there is no ledger at {}; --ledger names another", path.display())));
+        }
+        Self::open(config).await
+    }
+
     /// Opens the ledger to look, beside processes that may be working on it.
     pub(crate) async fn look(config: &Config) -> anyhow::Result<Self> {
         if let LedgerKind::Sqlite(path) = config.ledger_kind()?

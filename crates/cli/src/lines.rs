@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use contract::{
-    Code, DirectoryEntry, EntryResult, EntryState, Note, Outcome, PlanLine, PlanTarget, Record, Subject,
-    context,
+    Code, DirectoryEntry, EntryResult, EntryState, Note, Outcome, PlanLine, PlanTarget, Record, Sealed,
+    SnapshotId, Subject, context,
 };
 use ledger::{Counts, ResultRow};
 use std::time::Duration;
@@ -25,18 +25,30 @@ pub(crate) fn open(engine: &Engine, row: ResultRow) -> anyhow::Result<Opened> {
         (Some(user), Some(sealed)) => Some(engine.sealer.open_json(&context::directory(user), &sealed.0)?),
         _ => None,
     };
-    let record = if row.record.0.is_empty() {
-        // Taken back after the user had left the datafile.
-        let upn = directory.as_ref().map(|entry| entry.upn.clone());
-        Record::nothing_but(upn.unwrap_or_else(|| "(no longer in the datafile)".to_owned()))
-    } else {
-        engine.sealer.open_json(&context::record(&row.snapshot, row.ordinal), &row.record.0)?
-    };
+    let upn = directory.as_ref().map(|entry| entry.upn.as_str());
+    let record = record(engine, &row.snapshot, row.ordinal, &row.record, upn)?;
     let result = match &row.result {
         Some(sealed) => Some(engine.sealer.open_json(&context::result(row.run, row.ordinal), &sealed.0)?),
         None => None,
     };
     Ok(Opened { row, record, directory, result })
+}
+
+/// A record, opened. One that is not there has its name from Entra: of a user who had left the datafile when taken back, or
+/// whose record was forgotten.
+pub(crate) fn record(
+    engine: &Engine,
+    snapshot: &SnapshotId,
+    ordinal: i64,
+    sealed: &Sealed,
+    upn: Option<&str>,
+) -> anyhow::Result<Record> {
+    if !sealed.0.is_empty() {
+        return Ok(engine.sealer.open_json(&context::record(snapshot, ordinal), &sealed.0)?);
+    }
+    // A user who had left has a negative ordinal.
+    let nameless = if ordinal < 0 { "(no longer in the datafile)" } else { "(forgotten)" };
+    Ok(Record::nothing_but(upn.unwrap_or(nameless).to_owned()))
 }
 
 impl Opened {

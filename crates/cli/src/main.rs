@@ -9,6 +9,7 @@ macro_rules! println {
 }
 
 mod args;
+mod assess;
 mod config;
 mod engine;
 mod keys;
@@ -127,6 +128,7 @@ fn service(verb: &Verb) -> &'static str {
         Verb::Demo(_)
         | Verb::Generate(_)
         | Verb::Inspect(_)
+        | Verb::Assess(_)
         | Verb::Rehearse(_)
         | Verb::Migrate(_)
         | Verb::Verify(_)
@@ -135,6 +137,7 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Status(_)
         | Verb::Show(_)
         | Verb::Report(_)
+        | Verb::Forget(_)
         | Verb::Simulate(_)
         | Verb::Config(_)
         | Verb::Check
@@ -149,6 +152,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Demo(verb) => verbs::demo::run(&verb, json).await,
         Verb::Generate(verb) => verbs::generate::run(&verb, json),
         Verb::Inspect(verb) => verbs::inspect::run(&verb, &loaded.config, json),
+        Verb::Assess(verb) => verbs::assess::run(&verb, &loaded.config, json),
         Verb::Rehearse(verb) => verbs::rehearse::run(&verb, &loaded.config, json).await,
         Verb::Migrate(verb) => verbs::migrate::run(&verb, &loaded.config, json).await,
         Verb::Verify(verb) => verbs::verify::run(&verb, &loaded.config, json).await,
@@ -157,6 +161,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Status(verb) => verbs::status::run(&verb, &loaded.config, json).await,
         Verb::Show(verb) => verbs::show::run(&verb, &loaded.config, json).await,
         Verb::Report(verb) => verbs::report::run(&verb, &loaded.config, json).await,
+        Verb::Forget(verb) => verbs::forget::run(&verb, &loaded.config, json).await,
         Verb::Serve(verb) => verbs::serve::run(&verb, &loaded.config, json).await,
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
         Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(loaded, json),

@@ -191,4 +191,6 @@ codes! {
     CrashLoop "crash-loop" Held,
     /// The record cannot be opened or understood.
     RecordUnreadable "record-unreadable" Held,
+    /// What was there before us, or the record itself, was removed by `forget`.
+    Forgotten "forgotten" Held,
 }

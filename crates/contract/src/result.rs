@@ -51,6 +51,16 @@ pub struct EntryResult {
     /// Methods that are neither as before nor as we left them, in writing order; absent in results of older builds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// In a rehearsal, how many of the tokens of the changes are not in the inventory yet: each takes a creation and an
+    /// activation. Zero in results of older builds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created_tokens: u32,
+}
+
+/// Left out where it says nothing.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl EntryResult {

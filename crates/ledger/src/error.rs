@@ -187,6 +187,15 @@ pub enum Error {
         /// How it ended.
         state: RunState,
     },
+    /// A run needs what is being forgotten.
+    #[error(
+        "run {run} is not over and may need what is being forgotten; what was removed stays removed: let the run end, or end it \
+         with `mfa-migrate batch abort`, and run the same command again to go on"
+    )]
+    Needed {
+        /// The run.
+        run: RunId,
+    },
     /// A claim was to be settled in a state that is none.
     #[error(
         "entry {ordinal} of run {run} was to be settled in a state that is not settled; nothing was written: report this"
@@ -255,6 +264,7 @@ impl Error {
             | Self::NoSnapshot { .. }
             | Self::NoRun { .. }
             | Self::Ended { .. }
+            | Self::Needed { .. }
             | Self::NotSettled { .. }
             | Self::Row { .. }
             | Self::Query { .. }

@@ -10,6 +10,7 @@ mod conformance;
 mod cutover;
 mod error;
 mod filing;
+mod forgetting;
 mod passes;
 mod postgres;
 mod rows;
@@ -19,6 +20,7 @@ mod sqlite;
 pub use conformance::conformance;
 pub use cutover::{Cutover, CutoverIntent, NeverMoved, NewCutover};
 pub use error::Error;
+pub use forgetting::{Forget, ForgetPage, Forgettable, Forgotten, RecordCursor};
 pub use passes::{IssuedPass, NewPassIntent, PassClaim, PassFinish, PassIntent, PassIssue, PassKnown};
 pub use postgres::PgLedger;
 pub use rows::{
@@ -412,4 +414,41 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Records of the newest snapshot whose users no migration has an entry of, by ordinal after a given one.
     async fn never_moved(&self, after: i64, limit: u32) -> Result<Vec<NeverMoved>, Error>;
+    // Forgetting: sealed values are removed, counts, codes, outcomes and the journal stay.
+
+    /// The complete snapshots, in the order in which they were first filed.
+    async fn snapshots(&self) -> Result<Vec<SnapshotId>, Error>;
+
+    /// What stands of it, and what needs it still.
+    async fn forgettable(&self, what: &Forget) -> Result<Forgettable, Error>;
+
+    /// The users after a given one, in order, at most `limit`, with those of their results that still have their values.
+    async fn forget_next(
+        &self,
+        what: &Forget,
+        after: Option<UserKey>,
+        limit: u32,
+    ) -> Result<ForgetPage, Error>;
+
+    /// Removes the values before of these users, empties their intents and puts `results` in the place of theirs, in one
+    /// transaction. Refused (`Error::Needed`) while a run that is not over may need them.
+    async fn forget_users(
+        &self,
+        what: &Forget,
+        users: &[UserKey],
+        results: &[(RunId, i64, Sealed)],
+    ) -> Result<Forgotten, Error>;
+
+    /// Empties the next records, looking at `limit` of them at most; answers where it left off, and nothing at the end.
+    /// Refused as `forget_users`.
+    async fn forget_records(
+        &self,
+        what: &Forget,
+        after: Option<RecordCursor>,
+        limit: u32,
+    ) -> Result<(Forgotten, Option<RecordCursor>), Error>;
+
+    /// Sees to it that nothing of what was removed is left in the store's own files, as far as the dialect can: SQLite
+    /// writes its file anew, which takes as much room again. Answers whether it could.
+    async fn reclaim(&self) -> Result<bool, Error>;
 }

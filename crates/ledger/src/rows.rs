@@ -473,6 +473,8 @@ pub struct ResultRow {
     pub record: Sealed,
     /// When it was settled, in milliseconds since 1970 UTC.
     pub settled_at_ms: Option<i64>,
+    /// The values were taken out of the result.
+    pub forgotten: bool,
 }
 
 /// Where a look at all users stands; it comes from the last user of a page.
@@ -579,4 +581,6 @@ pub struct UserHistory {
     pub pre_images: Vec<(EntraId, PreImage)>,
     /// Intents of the Entra users among them, oldest first.
     pub intents: Vec<(EntraId, Intent)>,
+    /// The Entra users among them whose values before were forgotten, and when, in milliseconds since 1970 UTC.
+    pub forgotten: Vec<(EntraId, i64)>,
 }

@@ -21,7 +21,7 @@ pub struct InDoubt<'a> {
 
 /// How a domain stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing<'a> {
+pub struct DomainStanding<'a> {
     /// What is set now; absent where nothing ever was.
     pub now: Option<&'a str>,
     /// The value before our first change, where one stands.
@@ -44,7 +44,7 @@ pub enum CutoverStep {
 }
 
 /// What comes next on the way to `wanted`.
-pub fn cutover_step(standing: &Standing<'_>, wanted: &str, horizon: Duration) -> CutoverStep {
+pub fn cutover_step(standing: &DomainStanding<'_>, wanted: &str, horizon: Duration) -> CutoverStep {
     let doubt = standing.in_doubt.filter(|doubt| doubt.age < horizon);
     // Another value than the wanted one may still land over it.
     if doubt.is_some_and(|doubt| doubt.to != wanted) {

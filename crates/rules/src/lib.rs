@@ -4,6 +4,7 @@
 //! panics. It decides and never acts: an answer that another crate does not carry out changes nothing.
 
 mod apply;
+pub mod assess;
 mod backoff;
 mod canary;
 mod cohort;
@@ -13,6 +14,7 @@ mod default;
 mod devices;
 mod eta;
 mod fingerprint;
+mod forecast;
 mod judge;
 mod lifecycle;
 mod matching;
@@ -21,6 +23,7 @@ mod passes;
 mod phones;
 mod plan;
 mod progress;
+mod retention;
 mod revert;
 mod secret;
 mod slots;
@@ -35,9 +38,10 @@ pub use apply::apply;
 pub use backoff::Backoff;
 pub use canary::{Share, ShareError, Steps, StepsError, step_of};
 pub use cohort::{Attributes, takes};
-pub use cutover::{CUT_OVER, CutoverStep, InDoubt, MFA_BEHAVIORS, Standing, cutover_step};
+pub use cutover::{CUT_OVER, CutoverStep, DomainStanding, InDoubt, MFA_BEHAVIORS, cutover_step};
 pub use eta::{Eta, Sample, eta};
 pub use fingerprint::{applied_fingerprint, policy_hash, record_fingerprint};
+pub use forecast::{Calls, Demand, PUBLISHED_LEAST_PER_S, PUBLISHED_MOST_PER_S, Span, calls, span};
 pub use judge::{JUDGED_FROM_USERS, StepCounts, Verdict, judge};
 pub use lifecycle::{EntryEvent, IllegalTransition, transition};
 pub use matching::{directory_key, record_key};
@@ -47,6 +51,7 @@ pub use passes::{
 };
 pub use plan::plan;
 pub use progress::{Progress, progress};
+pub use retention::{Obstacle, Standing, obstacles};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
 pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;

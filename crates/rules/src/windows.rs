@@ -137,6 +137,25 @@ impl Windows {
         at_ms
     }
 
+    /// When work of so many milliseconds begins and ends if it is done within the windows alone, from a time on, and how many
+    /// of them it takes (absent where nothing bounds it); absent where its end is years away.
+    pub(crate) fn work_through(&self, now_ms: i64, work_ms: i64) -> Option<(i64, i64, Option<u32>)> {
+        if self.windows.is_empty() {
+            return Some((now_ms, now_ms.checked_add(work_ms)?, None));
+        }
+        let (mut begins_ms, mut ends_ms, mut opened, mut left_ms) = (None, None, 0_u32, work_ms);
+        self.each_open(now_ms, |from, to| {
+            opened = opened.saturating_add(1);
+            begins_ms.get_or_insert(from);
+            if left_ms <= to.saturating_sub(from) {
+                ends_ms = Some(from.saturating_add(left_ms));
+            }
+            left_ms = left_ms.saturating_sub(to.saturating_sub(from));
+            ends_ms.is_none()
+        });
+        Some((begins_ms?, ends_ms?, Some(opened)))
+    }
+
     /// Calls `each` with the open times from a time on, in order, until it answers false or years are gone.
     fn each_open(&self, from_ms: i64, mut each: impl FnMut(i64, i64) -> bool) {
         let mut now_ms = from_ms;

@@ -55,6 +55,10 @@ pub const PASS_CRASH_POINTS: &[&str] = &[
 pub const CUTOVER_CRASH_POINTS: &[&str] =
     &["cutover.intent-filed", "cutover.sent", "cutover.before-outcome", "cutover.ended"];
 
+/// The same of forgetting.
+pub const FORGET_CRASH_POINTS: &[&str] =
+    &["forget.users", "forget.records", "forget.before-reclaim", "forget.reclaimed"];
+
 /// Dies here when a test build was told to.
 #[cfg(debug_assertions)]
 pub fn crash_point(name: &'static str) {
@@ -63,7 +67,8 @@ pub fn crash_point(name: &'static str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
-    let lists = [CRASH_POINTS, ROLLBACK_CRASH_POINTS, PASS_CRASH_POINTS, CUTOVER_CRASH_POINTS];
+    let lists =
+        [CRASH_POINTS, ROLLBACK_CRASH_POINTS, PASS_CRASH_POINTS, CUTOVER_CRASH_POINTS, FORGET_CRASH_POINTS];
     let is_listed = lists.iter().any(|list| list.contains(&name));
     debug_assert!(is_listed, "{name} is not in the list that the tests walk");
     #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]

@@ -16,7 +16,10 @@ mod shutdown;
 mod spans;
 
 pub use causes::causes;
-pub use crash::{CRASH_POINTS, CUTOVER_CRASH_POINTS, PASS_CRASH_POINTS, ROLLBACK_CRASH_POINTS, crash_point};
+pub use crash::{
+    CRASH_POINTS, CUTOVER_CRASH_POINTS, FORGET_CRASH_POINTS, PASS_CRASH_POINTS, ROLLBACK_CRASH_POINTS,
+    crash_point,
+};
 pub use install::{Installed, Settings, install, install_log};
 pub use names::{Kind, NAMES, Name};
 pub use processing::Processing;

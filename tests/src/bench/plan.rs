@@ -46,7 +46,7 @@ fn users(synthetic: &Synthetic) -> anyhow::Result<Vec<(Record, Observed)>> {
     let mut users = Vec::new();
     for item in extractor::records(&source, &survey)? {
         match item? {
-            Item::Accepted(row) => {
+            Item::Accepted(row, _) => {
                 let methods = tenant.remove(&row.record.username.trim().to_lowercase()).unwrap_or_default();
                 let observed = Observed {
                     user: EntraId(format!("user-{}", row.ordinal)),

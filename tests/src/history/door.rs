@@ -11,9 +11,10 @@ use contract::{
 };
 use ledger::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
-    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserCursor, UserHistory, UserResults,
+    Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
+    NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    UserResults,
 };
 use ledger::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use sqlx::SqliteConnection;
@@ -169,4 +170,10 @@ through_the_door! {
     fn file_cutover(new: &NewCutover) -> i64;
     fn end_cutover(intent: i64, outcome: IntentOutcome, by: &str) -> ();
     fn never_moved(after: i64, limit: u32) -> Vec<NeverMoved>;
+    fn snapshots() -> Vec<SnapshotId>;
+    fn forgettable(what: &Forget) -> Forgettable;
+    fn forget_next(what: &Forget, after: Option<UserKey>, limit: u32) -> ForgetPage;
+    fn forget_users(what: &Forget, users: &[UserKey], results: &[(RunId, i64, Sealed)]) -> Forgotten;
+    fn forget_records(what: &Forget, after: Option<RecordCursor>, limit: u32) -> (Forgotten, Option<RecordCursor>);
+    fn reclaim() -> bool;
 }

@@ -163,7 +163,8 @@ fn duty(person: &Person, told: &Told, code: Code, detail: String) -> Duty {
 
 /// `mobile: before +1 4255550100, ours +1 4255550101, now nothing`.
 fn values(told: &Told) -> String {
-    let nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let absent = if told.forgotten { "forgotten" } else { "nothing" };
+    let nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| absent.to_owned());
     let one = |conflict: &Conflict| {
         let serial = conflict.serial.as_deref().map(|serial| format!(" {serial}")).unwrap_or_default();
         format!(
@@ -228,6 +229,10 @@ const DUTIES: &[(Code, &str)] = &[
     (
         Code::RecordUnreadable,
         "read the datafile again with this build and key: the record on file cannot be opened",
+    ),
+    (
+        Code::Forgotten,
+        "what was there before is gone for good (`mfa-migrate forget`): if it must come back, have it set by hand; a newer datafile moves the user again",
     ),
 ];
 

@@ -6,7 +6,7 @@
 mod csv;
 mod gathered;
 mod history;
-mod html;
+pub(crate) mod html;
 mod json;
 mod known;
 mod lists;

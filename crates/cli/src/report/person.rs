@@ -5,7 +5,7 @@ use super::rows::{Row, Story, of_entry, of_story};
 use super::told::{Told, later, telling};
 use crate::engine::Engine;
 use crate::lines::{self, Opened};
-use contract::{DirectoryEntry, EntryState, Record, RunKind, context};
+use contract::{DirectoryEntry, EntryState, RunKind};
 use ledger::UserResults;
 
 /// A user.
@@ -41,8 +41,6 @@ impl Person {
 
     /// From all that runs have told.
     pub(super) fn of_user(engine: &Engine, user: UserResults, places: &Places) -> anyhow::Result<Self> {
-        let at = context::record(&user.snapshot, user.ordinal);
-        let record: Record = engine.sealer.open_json(&at, &user.record.0)?;
         let mut story = Story::default();
         let mut directory = None;
         for (kind, row) in user.entries {
@@ -56,6 +54,8 @@ impl Person {
             }
         }
         let standing = standing(&story);
+        let upn = directory.as_ref().map(|entry| entry.upn.as_str());
+        let record = lines::record(engine, &user.snapshot, user.ordinal, &user.record, upn)?;
         let mut person = Self::known(record.username, directory.as_ref(), standing, places);
         person.rows = of_story(&person.blank(), &story);
         person.is_back = is_back(&story);

@@ -156,6 +156,8 @@ fn of_change(blank: &Row, told: &Told, done: &Done) -> Row {
             None => "not-written",
         },
         graph_code: done.graph_code.clone(),
+        // Without it, a value that was removed would look like none that was there.
+        codes: if told.forgotten { vec![Code::Forgotten.as_str()] } else { Vec::new() },
         ..of(blank, told, done.change.method.as_str())
     }
 }

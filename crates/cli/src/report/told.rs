@@ -13,6 +13,8 @@ pub(super) struct Told {
     pub(super) at_ms: Option<i64>,
     pub(super) notes: Vec<Note>,
     pub(super) directory: Option<DirectoryEntry>,
+    /// The values were taken out.
+    pub(super) forgotten: bool,
     result: Option<EntryResult>,
 }
 
@@ -26,6 +28,7 @@ impl Told {
             at_ms: entry.row.settled_at_ms,
             notes: entry.notes(),
             directory: entry.directory,
+            forgotten: entry.row.forgotten,
             result: entry.result,
         }
     }

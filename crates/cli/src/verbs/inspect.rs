@@ -76,7 +76,7 @@ pub(crate) fn inspect(source: &Source, config: &Config) -> anyhow::Result<Inspec
     let history = History::default();
     let (found, counts) = extractor::inspect(source, Seeing::default, |seeing, seen| {
         let row = match seen {
-            Seen::Accepted(row) => row,
+            Seen::Accepted(row, _) => row,
             Seen::Rejected(reject) => {
                 // Each thread goes forward in the file, so its first ones are the first of all among them.
                 if seeing.rejects.len() < LISTED {

@@ -1,10 +1,13 @@
 //! One file a verb: it composes, calls, prints. Results go to standard output, everything else to standard error.
 
+pub(crate) mod assess;
 pub(crate) mod batch;
 pub(crate) mod check;
 pub(crate) mod config_show;
 pub(crate) mod cutover;
 pub(crate) mod demo;
+pub(crate) mod forecast;
+pub(crate) mod forget;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod journal;

@@ -1,5 +1,6 @@
 //! `rehearse`: the plans, and nothing written to Graph: it holds a client that cannot.
 
+use super::forecast::{self, Forecast, Gathered, Hours};
 use crate::args::{Rehearse, Selection};
 use crate::config::Config;
 use crate::engine::{self, Engine};
@@ -20,6 +21,7 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     if let Some(path) = &verb.out {
         plan_file::must_be_writable(path)?;
     }
+    forecast::parse(&verb.window, verb.tz.as_deref().unwrap_or("UTC"))?;
     let shutdown = Shutdown::new();
     shutdown_on_signal(shutdown.clone());
     let notices = Notices::new("rehearse");
@@ -37,10 +39,18 @@ pub(crate) async fn run(verb: &Rehearse, config: &Config, json: bool) -> anyhow:
     if let Some(path) = &verb.out {
         save(&engine, &finished, path, verb.include_unchanged).await?;
     }
-    if json {
-        print_lines(&engine, &finished.run).await?;
+    let hours = Hours::of(verb, &engine, &batch).await?;
+    let gathered = if json {
+        print_lines(&engine, &finished.run).await?
     } else {
-        summarise(&engine, &finished, &manifest).await?;
+        summarise(&engine, &finished, &manifest).await?
+    };
+    let forecast = Forecast::of(&engine, &finished.run, gathered, hours).await?;
+    if json {
+        // Standard output is one line a user, and nothing else.
+        eprintln!("{}", forecast.json());
+    } else {
+        forecast.lines().iter().for_each(|line| println!("  {line}"));
         next(verb, &verb.selection);
     }
     Ok(exit_of(&finished))
@@ -53,15 +63,18 @@ fn exit_of(finished: &Finished) -> Exit {
     if left.iter().any(|s| counts.get(s).is_some_and(|n| *n > 0)) { Exit::Remainder } else { Exit::Done }
 }
 
-async fn print_lines(engine: &Engine, run: &Run) -> anyhow::Result<()> {
+async fn print_lines(engine: &Engine, run: &Run) -> anyhow::Result<Gathered> {
     let mut out = BufWriter::new(std::io::stdout());
+    let mut gathered = Gathered::default();
     lines::for_each(engine, run.id, |entry| {
+        gathered.add(&entry);
         serde_json::to_writer(&mut out, &entry.plan_line())?;
         writeln!(out)?;
         Ok(())
     })
     .await?;
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(gathered)
 }
 
 /// Saves a run's plans for `migrate --plan`.
@@ -96,11 +109,13 @@ pub(crate) async fn summarise(
     engine: &Engine,
     finished: &Finished,
     manifest: &SnapshotManifest,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Gathered> {
     let run = &finished.run;
+    let mut gathered = Gathered::default();
     let mut outcomes = std::collections::BTreeMap::<Outcome, u64>::new();
     let mut changes = std::collections::BTreeMap::<(&'static str, &'static str), u64>::new();
     lines::for_each(engine, run.id, |entry| {
+        gathered.add(&entry);
         let line = entry.plan_line();
         *outcomes.entry(line.outcome).or_default() += 1;
         for change in &line.changes {
@@ -127,7 +142,7 @@ pub(crate) async fn summarise(
         "  {} requests to Graph, {} throttled, in {:.1} s",
         run.totals.requests, run.totals.throttled, run.totals.seconds
     );
-    Ok(())
+    Ok(gathered)
 }
 
 fn next(verb: &Rehearse, selection: &Selection) {

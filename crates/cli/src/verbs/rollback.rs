@@ -38,6 +38,15 @@ pub(crate) async fn run(verb: &Rollback, config: &Config, json: bool) -> anyhow:
     } else {
         summarise(&engine, &finished).await?;
     }
+    let codes = engine.ledger.code_counts(finished.run.id).await?;
+    let forgotten =
+        codes.iter().find(|(code, _)| code == contract::Code::Forgotten.as_str()).map_or(0, |(_, n)| *n);
+    if forgotten > 0 {
+        notices.line(&format!(
+            "{forgotten} users cannot be taken back: forgotten; what was there before our first write was removed by `forget`, and \
+             nothing was done for them"
+        ));
+    }
     if never_moved > 0 {
         notices.line(&format!(
             "{never_moved} of the listed names were never migrated under that spelling; nothing was done for them"

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::lines::{self, Opened};
 use crate::{Exit, Usage};
 use anyhow::bail;
-use contract::{Change, EntraId, RawPhone, Record, RunKind, Target, UserMethods, context};
+use contract::{Change, EntraId, RawPhone, Record, RunKind, Sealed, Target, UserMethods, context};
 use ledger::UserHistory;
 
 pub(crate) async fn run(verb: &Show, config: &Config, json: bool) -> anyhow::Result<Exit> {
@@ -107,7 +107,12 @@ fn print(
         println!("  run {}: {} ({at})", entry.row.run, entry.row.state.as_str());
         for done in entry.result.iter().flat_map(|r| &r.changes) {
             let outcome = done.outcome.map_or("planned", |o| o.as_str());
-            println!("    {outcome:10} {}", change(&done.change));
+            let done = if entry.row.forgotten {
+                forgotten(done.change.method.as_str())
+            } else {
+                change(&done.change)
+            };
+            println!("    {outcome:10} {done}");
         }
         for note in entry.notes() {
             let device = note.device.as_deref().map(|d| format!(" ({d})")).unwrap_or_default();
@@ -116,13 +121,17 @@ fn print(
     }
     for (user, intent) in &history.intents {
         let Some(sealed) = &intent.to else { continue };
-        let filed: Change = engine.sealer.open_json(&context::value(user, &intent.slot), &sealed.0)?;
+        let intended = match filed(engine, user, &intent.slot, sealed)? {
+            Some(filed) => change(&filed),
+            None => forgotten(method_of(&intent.slot)),
+        };
         let outcome = intent.outcome.map_or("no outcome: may have landed or may still land", |o| o.as_str());
+        println!("  {}  run {} intended {intended}: {outcome}", lines::time(intent.filed_at_ms), intent.run);
+    }
+    for (_, at_ms) in &history.forgotten {
         println!(
-            "  {}  run {} intended {}: {outcome}",
-            lines::time(intent.filed_at_ms),
-            intent.run,
-            change(&filed)
+            "  {}  forgotten: what was there before our first write was removed, and cannot be taken back any more",
+            lines::time(*at_ms)
         );
     }
     for (user, image) in &history.pre_images {
@@ -130,7 +139,7 @@ fn print(
             Some(sealed) => Some(engine.sealer.open_json(&context::value(user, &image.slot), &sealed.0)?),
             None => None,
         };
-        let method = image.slot.split(':').next().unwrap_or(&image.slot);
+        let method = method_of(&image.slot);
         println!(
             "  {}  before our first write, {method} was {}",
             lines::time(image.filed_at_ms),
@@ -151,16 +160,17 @@ fn as_json(
         .map(|e| {
             serde_json::json!({
                 "run": e.row.run, "state": e.row.state, "settledAt": e.row.settled_at_ms.map(lines::time),
-                "plan": e.plan_line(), "result": e.result,
+                "plan": e.plan_line(), "result": e.result, "forgotten": e.row.forgotten,
             })
         })
         .collect();
     let mut intents = Vec::new();
     for (user, intent) in &history.intents {
         let Some(sealed) = &intent.to else { continue };
-        let filed: Change = engine.sealer.open_json(&context::value(user, &intent.slot), &sealed.0)?;
+        let filed = filed(engine, user, &intent.slot, sealed)?;
         intents.push(serde_json::json!({
-            "run": intent.run, "filedAt": lines::time(intent.filed_at_ms), "change": filed, "outcome": intent.outcome,
+            "run": intent.run, "filedAt": lines::time(intent.filed_at_ms), "method": method_of(&intent.slot),
+            "change": filed, "outcome": intent.outcome,
         }));
     }
     let mut pre_images = Vec::new();
@@ -169,7 +179,7 @@ fn as_json(
             Some(sealed) => Some(engine.sealer.open_json(&context::value(user, &image.slot), &sealed.0)?),
             None => None,
         };
-        let method = image.slot.split(':').next().unwrap_or(&image.slot);
+        let method = method_of(&image.slot);
         pre_images.push(serde_json::json!({
             "run": image.run, "filedAt": lines::time(image.filed_at_ms), "method": method, "value": value,
         }));
@@ -177,7 +187,24 @@ fn as_json(
     let record = entries.first().map(|e| redacted(&e.record));
     Ok(serde_json::json!({
         "record": record, "entra": now, "runs": runs, "intents": intents, "preImages": pre_images,
+        "forgottenAt": history.forgotten.iter().map(|(_, at_ms)| *at_ms).max().map(lines::time),
     }))
+}
+
+/// What was intended; absent where the value was forgotten.
+fn filed(engine: &Engine, user: &EntraId, slot: &str, sealed: &Sealed) -> anyhow::Result<Option<Change>> {
+    if sealed.0.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(engine.sealer.open_json(&context::value(user, slot), &sealed.0)?))
+}
+
+fn forgotten(method: &str) -> String {
+    format!("{method} (the value was forgotten)")
+}
+
+fn method_of(slot: &str) -> &str {
+    slot.split(':').next().unwrap_or(slot)
 }
 
 /// The record without its secrets: operators see numbers, nobody sees a secret.

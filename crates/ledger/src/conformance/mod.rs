@@ -10,6 +10,7 @@ mod claims;
 mod cutover;
 mod endings;
 pub(crate) mod fixture;
+mod forget;
 mod history;
 mod in_step;
 mod journal;
@@ -46,5 +47,6 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     in_step::check(&fresh).await;
     passes::check(&fresh).await;
     cutover::check(&fresh).await;
+    forget::check(&fresh).await;
     random::check(&fresh).await;
 }

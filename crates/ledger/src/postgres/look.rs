@@ -135,6 +135,7 @@ pub(super) fn decode_result(row: &PgRow) -> Result<ResultRow, Fault> {
         result: row.maybe_sealed("result")?,
         record: row.sealed("record")?,
         settled_at_ms: row.value("settled_at")?,
+        forgotten: row.value("forgotten")?,
     })
 }
 
@@ -169,13 +170,19 @@ pub(super) async fn user_history(db: &mut PgConnection, key: UserKey) -> Result<
           WHERE entra = ANY($1) ORDER BY filed_at, run, slot",
     )
     .bind(&users)
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     let intents = intents
         .iter()
         .map(|row| Ok((row.entra("entra")?, decode::intent(row)?)))
         .collect::<Result<_, Fault>>()?;
-    Ok(UserHistory { entries, pre_images, intents })
+    let forgotten: Vec<(String, i64)> =
+        sqlx::query_as("SELECT entra, at_ms FROM forgotten WHERE entra = ANY($1) ORDER BY entra")
+            .bind(&users)
+            .fetch_all(db)
+            .await?;
+    let forgotten = forgotten.into_iter().map(|(user, at_ms)| (EntraId(user), at_ms)).collect();
+    Ok(UserHistory { entries, pre_images, intents, forgotten })
 }
 
 pub(super) async fn applied_fingerprint(

@@ -13,6 +13,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod forget;
 mod in_step;
 mod journal;
 mod known;
@@ -34,9 +35,10 @@ mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
-    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserCursor, UserHistory, UserResults,
+    Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
+    NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    UserResults,
 };
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use address::Address;
@@ -799,5 +801,64 @@ impl Ledger for PgLedger {
                 Box::pin(cutover::never_moved(db, *after, *limit))
             })
             .await
+    }
+
+    async fn snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
+        self.connections.read("listing the snapshots", (), |db, ()| Box::pin(forget::snapshots(db))).await
+    }
+
+    async fn forgettable(&self, what: &Forget) -> Result<Forgettable, Error> {
+        // It reads alone, but whole sets of users.
+        self.connections
+            .write("looking what can be forgotten", Shape::Sets, what.clone(), |db, what| {
+                Box::pin(forget::stands(db, what))
+            })
+            .await
+    }
+
+    async fn forget_next(
+        &self,
+        what: &Forget,
+        after: Option<UserKey>,
+        limit: u32,
+    ) -> Result<ForgetPage, Error> {
+        self.connections
+            .read("looking whom to forget", what.clone(), move |db, what| {
+                Box::pin(forget::next(db, what, after, limit))
+            })
+            .await
+    }
+
+    async fn forget_users(
+        &self,
+        what: &Forget,
+        users: &[UserKey],
+        results: &[(RunId, i64, Sealed)],
+    ) -> Result<Forgotten, Error> {
+        let given = (what.clone(), users.to_vec(), results.to_vec());
+        self.connections
+            .write("forgetting users", Shape::Together, given, |db, (what, users, results)| {
+                Box::pin(forget::users(db, what, users, results))
+            })
+            .await
+    }
+
+    async fn forget_records(
+        &self,
+        what: &Forget,
+        after: Option<RecordCursor>,
+        limit: u32,
+    ) -> Result<(Forgotten, Option<RecordCursor>), Error> {
+        self.connections
+            .write("forgetting records", Shape::Together, what.clone(), move |db, what| {
+                Box::pin(forget::records(db, what, after, limit))
+            })
+            .await
+    }
+
+    /// What was removed is in dead rows until VACUUM, and in the write-ahead log and backups for as long as those are kept:
+    /// all of that is the server's, and its administrator's to say.
+    async fn reclaim(&self) -> Result<bool, Error> {
+        Ok(false)
     }
 }

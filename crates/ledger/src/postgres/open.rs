@@ -40,7 +40,8 @@ fn migrator() -> Migrator {
         shape(2, "batches", include_str!("../../migrations/postgres/0002_batches.sql")),
         shape(3, "journal", include_str!("../../migrations/postgres/0003_journal.sql")),
         shape(4, "whose is later", include_str!("../../migrations/postgres/0004_whose_is_later.sql")),
-        shape(6, "passes and cutover", include_str!("../../migrations/postgres/0006_passes_and_cutover.sql")),
+        shape(5, "passes and cutover", include_str!("../../migrations/postgres/0005_passes_and_cutover.sql")),
+        shape(6, "forget", include_str!("../../migrations/postgres/0006_forget.sql")),
     ])
 }
 

@@ -117,6 +117,36 @@ impl Connections {
         outcome.map_err(|fault| fault.named(operation))
     }
 
+    /// Writes the file anew without what was removed, and empties the write-ahead log. Free pages and the slack of pages
+    /// that were split keep old bytes whatever is deleted, so nothing less will do. Answers whether the log could be
+    /// emptied: another process that reads may keep it.
+    pub(super) async fn reclaim(&self) -> Result<bool, Error> {
+        let operation = "writing the file anew";
+        let Some(writer) = self.writer.clone() else {
+            return Err(Error::ReadOnly { operation, source: None });
+        };
+        let readers = self.readers.clone();
+        let task = tokio::spawn(async move {
+            let mut writer = writer.lock_owned().await;
+            if writer.open {
+                writer.roll_back().await;
+                writer.open = false;
+            }
+            sqlx::query("VACUUM").execute(&mut writer.connection).await?;
+            if readers.is_none() {
+                return Ok(true);
+            }
+            let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(&mut writer.connection)
+                .await?;
+            Ok(busy == 0)
+        });
+        match task.await {
+            Ok(outcome) => outcome.map_err(|error: sqlx::Error| Fault::Sql(error).named(operation)),
+            Err(_) => Err(Error::Stopped { operation }),
+        }
+    }
+
     /// Closes all connections; the write-ahead log goes into the file.
     pub(super) async fn close(&self) {
         if let Some(pool) = &self.readers {

@@ -133,6 +133,7 @@ pub(super) fn decode_result(row: &SqliteRow) -> Result<ResultRow, Fault> {
         result: row.maybe_sealed("result")?,
         record: row.sealed("record")?,
         settled_at_ms: row.value("settled_at")?,
+        forgotten: row.value("forgotten")?,
     })
 }
 
@@ -167,13 +168,20 @@ pub(super) async fn user_history(db: &mut SqliteConnection, key: UserKey) -> Res
           WHERE entra IN (SELECT value FROM json_each(?1)) ORDER BY filed_at, run, slot",
     )
     .bind(&users)
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     let intents = intents
         .iter()
         .map(|row| Ok((row.entra("entra")?, decode::intent(row)?)))
         .collect::<Result<_, Fault>>()?;
-    Ok(UserHistory { entries, pre_images, intents })
+    let forgotten: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT entra, at_ms FROM forgotten WHERE entra IN (SELECT value FROM json_each(?1)) ORDER BY entra",
+    )
+    .bind(&users)
+    .fetch_all(db)
+    .await?;
+    let forgotten = forgotten.into_iter().map(|(user, at_ms)| (EntraId(user), at_ms)).collect();
+    Ok(UserHistory { entries, pre_images, intents, forgotten })
 }
 
 pub(super) async fn applied_fingerprint(

@@ -34,15 +34,15 @@ const FIND: &str = "INSERT INTO temp.found
       FROM temp.pair p CROSS JOIN temp.sharers s ON s.no = p.no GROUP BY p.ordinal";
 
 /// `?4`: disabled users are moved too. `?5`: the batch; matching itself was over everybody. `?6`: a survey, of which nobody
-/// is worked on. An ambiguous entry has no target.
+/// is worked on. An ambiguous entry has no target. A record that was forgotten moves nobody.
 const FREEZE: &str = "INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, codes,
                        settled_at, entra, guest, allowed, matched_by, directory)
     SELECT ?1, r.ordinal, r.snapshot, ?3, r.user_key, r.content,
-           CASE WHEN d.no IS NULL OR NOT (r.enabled OR ?4) THEN 'skipped' WHEN ?6 THEN 'planned' ELSE 'waiting' END,
-           CASE WHEN d.no IS NULL OR NOT (r.enabled OR ?4) THEN 'skipped' END,
+           CASE WHEN d.no IS NULL OR NOT (r.enabled OR ?4) OR length(r.sealed) = 0 THEN 'skipped' WHEN ?6 THEN 'planned' ELSE 'waiting' END,
+           CASE WHEN d.no IS NULL OR NOT (r.enabled OR ?4) OR length(r.sealed) = 0 THEN 'skipped' END,
            CASE WHEN f.ordinal IS NULL THEN 'match-none' WHEN f.ambiguous THEN 'match-ambiguous'
-                WHEN NOT (r.enabled OR ?4) THEN 'source-disabled' ELSE '' END,
-           CASE WHEN ?6 OR d.no IS NULL OR NOT (r.enabled OR ?4) THEN (SELECT now_ms FROM clock) END,
+                WHEN NOT (r.enabled OR ?4) THEN 'source-disabled' WHEN length(r.sealed) = 0 THEN 'forgotten' ELSE '' END,
+           CASE WHEN ?6 OR d.no IS NULL OR NOT (r.enabled OR ?4) OR length(r.sealed) = 0 THEN (SELECT now_ms FROM clock) END,
            d.entra, coalesce(d.guest, 0), coalesce(d.allowed, 0), CASE WHEN d.no IS NOT NULL THEN f.stage END, d.sealed
       FROM record r
       LEFT JOIN temp.found f ON f.ordinal = r.ordinal
@@ -125,7 +125,8 @@ pub(super) async fn counts(db: &mut SqliteConnection, run: RunId) -> Result<Matc
         "SELECT count(*) AS entries,
                 count(*) FILTER (WHERE codes = 'match-none') AS none,
                 count(*) FILTER (WHERE codes = 'match-ambiguous') AS ambiguous,
-                count(*) FILTER (WHERE codes = 'source-disabled') AS disabled
+                count(*) FILTER (WHERE codes = 'source-disabled') AS disabled,
+                count(*) FILTER (WHERE codes = 'forgotten') AS forgotten
            FROM entry WHERE run = ?1",
     )
     .bind(run.0)
@@ -134,6 +135,7 @@ pub(super) async fn counts(db: &mut SqliteConnection, run: RunId) -> Result<Matc
     let entries: u64 = row.count("entries")?;
     let (none, ambiguous, disabled): (u64, u64, u64) =
         (row.count("none")?, row.count("ambiguous")?, row.count("disabled")?);
-    let left_out = none.saturating_add(ambiguous).saturating_add(disabled);
+    let left_out =
+        none.saturating_add(ambiguous).saturating_add(disabled).saturating_add(row.count("forgotten")?);
     Ok(MatchCounts { entries, matched: entries.saturating_sub(left_out), none, ambiguous, disabled })
 }

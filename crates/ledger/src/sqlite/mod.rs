@@ -11,6 +11,7 @@ mod decode;
 mod directory;
 mod fault;
 mod finish;
+mod forget;
 mod in_step;
 mod journal;
 mod look;
@@ -33,9 +34,10 @@ mod write_ahead;
 
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
-    Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
-    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserCursor, UserHistory, UserResults,
+    Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
+    NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    UserResults,
 };
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use connection::Connections;
@@ -793,5 +795,64 @@ impl Ledger for SqliteLedger {
                 Box::pin(async move { cutover::never_moved(db, after, limit).await })
             })
             .await
+    }
+
+    async fn snapshots(&self) -> Result<Vec<SnapshotId>, Error> {
+        self.connections.read("listing the snapshots", move |db| Box::pin(forget::snapshots(db))).await
+    }
+
+    async fn forgettable(&self, what: &Forget) -> Result<Forgettable, Error> {
+        let what = what.clone();
+        self.connections
+            .read("looking what can be forgotten", move |db| {
+                Box::pin(async move { forget::stands(db, &what).await })
+            })
+            .await
+    }
+
+    async fn forget_next(
+        &self,
+        what: &Forget,
+        after: Option<UserKey>,
+        limit: u32,
+    ) -> Result<ForgetPage, Error> {
+        let what = what.clone();
+        self.connections
+            .read("looking whom to forget", move |db| {
+                Box::pin(async move { forget::next(db, &what, after, limit).await })
+            })
+            .await
+    }
+
+    async fn forget_users(
+        &self,
+        what: &Forget,
+        users: &[UserKey],
+        results: &[(RunId, i64, Sealed)],
+    ) -> Result<Forgotten, Error> {
+        let (what, users, results) = (what.clone(), users.to_vec(), results.to_vec());
+        self.connections
+            .write("forgetting users", move |db| {
+                Box::pin(async move { forget::users(db, &what, &users, results).await })
+            })
+            .await
+    }
+
+    async fn forget_records(
+        &self,
+        what: &Forget,
+        after: Option<RecordCursor>,
+        limit: u32,
+    ) -> Result<(Forgotten, Option<RecordCursor>), Error> {
+        let what = what.clone();
+        self.connections
+            .write("forgetting records", move |db| {
+                Box::pin(async move { forget::records(db, &what, after, limit).await })
+            })
+            .await
+    }
+
+    async fn reclaim(&self) -> Result<bool, Error> {
+        self.connections.reclaim().await
     }
 }

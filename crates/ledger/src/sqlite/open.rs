@@ -33,7 +33,8 @@ pub(super) fn migrator() -> Migrator {
         shape(2, "batches", include_str!("../../migrations/sqlite/0002_batches.sql")),
         shape(3, "journal", include_str!("../../migrations/sqlite/0003_journal.sql")),
         shape(4, "whose is later", include_str!("../../migrations/sqlite/0004_whose_is_later.sql")),
-        shape(6, "passes and cutover", include_str!("../../migrations/sqlite/0006_passes_and_cutover.sql")),
+        shape(5, "passes and cutover", include_str!("../../migrations/sqlite/0005_passes_and_cutover.sql")),
+        shape(6, "forget", include_str!("../../migrations/sqlite/0006_forget.sql")),
     ])
 }
 

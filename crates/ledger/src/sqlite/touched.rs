@@ -13,7 +13,7 @@ use sqlx::SqliteConnection;
 
 /// Every user of the source with the Entra user of its newest entry that found one, and besides with each Entra user that
 /// it was matched to before and that is still touched: both are taken back. An Entra user that several users of the source
-/// were matched to belongs to the newest of them.
+/// were matched to belongs to the newest of them. Whose values before were forgotten is left alone, and it is said.
 const FREEZE: &str = "
     WITH moved AS (
         SELECT e.user_key, e.content, e.entra, e.guest, e.allowed, e.matched_by, e.directory, e.run AS by_run,
@@ -30,19 +30,23 @@ const FREEZE: &str = "
         SELECT n.*, row_number() OVER (ORDER BY n.user_key, n.turn) AS place,
                n.entra IS NOT NULL AND n.same_target = 1
                AND (EXISTS (SELECT 1 FROM pre_image p WHERE p.entra = n.entra AND p.settled_by IS NULL)
-                    OR EXISTS (SELECT 1 FROM intent i WHERE i.entra = n.entra AND i.outcome IS NULL)) AS is_touched
+                    OR EXISTS (SELECT 1 FROM intent i WHERE i.entra = n.entra AND i.outcome IS NULL)) AS is_touched,
+               n.same_target = 1 AND EXISTS (SELECT 1 FROM forgotten f WHERE f.entra = n.entra) AS is_forgotten
           FROM meant n)
-    INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, settled_at, entra, guest,
-                       allowed, matched_by, directory)
+    INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, codes, settled_at, entra,
+                       guest, allowed, matched_by, directory)
     SELECT ?1, CASE WHEN a.turn = 1 THEN coalesce(r.ordinal, -a.place) ELSE -a.place END, ?2, ?3, a.user_key, a.content,
-           CASE WHEN a.is_touched THEN 'waiting' ELSE 'unchanged' END,
-           CASE WHEN a.is_touched THEN NULL ELSE 'unchanged' END,
+           CASE WHEN a.is_touched THEN 'waiting' WHEN NOT a.is_forgotten THEN 'unchanged'
+                WHEN ?3 THEN 'blocked' ELSE 'skipped' END,
+           CASE WHEN a.is_touched THEN NULL WHEN NOT a.is_forgotten THEN 'unchanged'
+                WHEN ?3 THEN 'blocked' ELSE 'skipped' END,
+           CASE WHEN a.is_forgotten AND NOT a.is_touched THEN 'forgotten' ELSE '' END,
            CASE WHEN a.is_touched THEN NULL ELSE (SELECT now_ms FROM clock) END,
            a.entra, a.guest, a.allowed, a.matched_by, a.directory
       FROM asked a
       LEFT JOIN (SELECT user_key, min(ordinal) AS ordinal FROM record WHERE snapshot = ?2 GROUP BY user_key) r
              ON r.user_key = a.user_key
-     WHERE a.turn = 1 OR a.is_touched ORDER BY 2";
+     WHERE a.turn = 1 OR a.is_touched OR a.is_forgotten ORDER BY 2";
 
 pub(super) async fn freeze(db: &mut SqliteConnection, id: RunId) -> Result<MatchCounts, Fault> {
     let run = find(db, id).await?.ok_or(Fault::Ours(Error::NoRun { run: id }))?;

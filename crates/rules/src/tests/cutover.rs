@@ -1,6 +1,6 @@
 //! What comes next in a cut-over, forward and back.
 
-use crate::{CUT_OVER, CutoverStep, InDoubt, Standing, cutover_step};
+use crate::{CUT_OVER, CutoverStep, DomainStanding, InDoubt, cutover_step};
 use std::time::Duration;
 
 const HORIZON: Duration = Duration::from_secs(600);
@@ -14,7 +14,7 @@ fn step<'a>(
     wanted: &str,
 ) -> CutoverStep {
     let in_doubt = doubt.map(|(to, age)| InDoubt { to, age: Duration::from_secs(age) });
-    cutover_step(&Standing { now, before, in_doubt }, wanted, HORIZON)
+    cutover_step(&DomainStanding { now, before, in_doubt }, wanted, HORIZON)
 }
 
 #[test]

@@ -214,6 +214,7 @@ fn applied(to: &str) -> Left {
         changes: vec![done],
         notes: Vec::new(),
         conflicts: Vec::new(),
+        created_tokens: 0,
     };
     Left { user: A.to_owned(), state: EntryState::Applied, codes: String::new(), result: Some(result) }
 }

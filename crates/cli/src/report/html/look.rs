@@ -1,7 +1,7 @@
 //! How the page looks: one style sheet in the page itself, for light and dark, screen and paper.
 
 /// The style sheet. Colours of states are the classes named after them.
-pub(super) const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5a6675;--line:#dde3ea;--faint:#f4f6f9;--page:#fff;--good:#1f8a4c;\
 --calm:#4a7fb5;--warn:#c47f10;--bad:#b3261e;--back:#7a5bb5;--none:#8a97a6}\
 @media(prefers-color-scheme:dark){:root{--ink:#dfe5ec;--soft:#98a6b6;--line:#2b3541;--faint:#1a2129;--page:#11151b;\

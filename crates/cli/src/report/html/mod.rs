@@ -3,9 +3,9 @@
 //! For people, at three in the morning: where it stands in ten seconds, then whom to call and what to tell them, then
 //! everything else. Every text is escaped; of what is long the first part is shown, and the page says where the rest is.
 
-mod look;
+pub(crate) mod look;
 mod tables;
-mod text;
+pub(crate) mod text;
 
 use super::gathered::Gathered;
 use super::history::History;
