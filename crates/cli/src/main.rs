@@ -77,6 +77,14 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
+    let seen = loaded.config.metrics_listen().and_then(|at| Ok((at, loaded.config.log_format()?)));
+    let (metrics_listen, log_format) = match seen {
+        Ok(seen) => seen,
+        Err(error) => {
+            eprintln!("mfa-migrate: {error}");
+            return Exit::Usage.into();
+        }
+    };
     let installed = telemetry::install(&telemetry::Settings {
         service: service(&args.verb),
         level: args
@@ -85,7 +93,10 @@ fn main() -> ExitCode {
             // What the two libraries say of a lost connection, our own crates say in words for operators.
             .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb))),
         otlp_endpoint: loaded.config.otlp_endpoint.clone(),
+        metrics_listen,
+        log_format,
     });
+    let endpoint = installed.endpoint();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -93,7 +104,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(run(args, &loaded));
+    let outcome = runtime.block_on(async {
+        if let Some(endpoint) = endpoint {
+            endpoint.serve().await?;
+        }
+        run(args, &loaded).await
+    });
     // A reader thread may still wait for a datafile; it holds nothing that matters.
     runtime.shutdown_background();
     drop(installed);
@@ -205,6 +221,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<config::Error>()
+            || cause.is::<telemetry::EndpointError>()
             || cause.is::<extractor::Error>()
             || cause.is::<simulator::OptionsError>()
             || cause.is::<contract::PolicyError>()

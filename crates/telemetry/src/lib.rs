@@ -1,25 +1,30 @@
 //! What every process needs to be seen and stopped: the log, traces and metrics, the shutdown signal, and in test builds
 //! crash points. The only crate that knows OpenTelemetry; the others call plain functions.
 //!
-//! Logs go to standard error, traces and metrics to a collector where one is named. Nothing here ever takes a number, a
+//! Logs go to standard error, traces and metrics to a collector where one is named, and metrics are shown to Prometheus
+//! where an address is given. Nothing here ever takes a number, a
 //! secret, a token or a user, and nothing here ever makes the work wait.
 
 mod causes;
 mod collector;
 mod crash;
+mod endpoint;
 mod install;
 mod instruments;
 mod names;
 mod processing;
+mod readiness;
 mod record;
 mod shutdown;
 mod spans;
 
 pub use causes::causes;
 pub use crash::{CRASH_POINTS, ROLLBACK_CRASH_POINTS, crash_point};
-pub use install::{Installed, Settings, install, install_log};
+pub use endpoint::{Endpoint, EndpointError, listen_address};
+pub use install::{Installed, LogFormat, Settings, install, install_log};
 pub use names::{Kind, NAMES, Name};
 pub use processing::Processing;
+pub use readiness::{Need, needs, tell_need};
 pub use record::{
     Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
     record_parked_message, record_quota_granted, record_quota_verdict, record_released, record_request,

@@ -11,8 +11,8 @@ use contract::{
 use ledger::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
-    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserCursor, UserHistory, UserResults,
+    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing,
+    StepCounts, UserCursor, UserHistory, UserResults,
 };
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -146,6 +146,7 @@ through_the_door! {
     fn file_intents(run: RunId, rows: &[NewIntent]) -> Vec<i64>;
     fn finish(run: RunId, rows: &[Finish]) -> Vec<i64>;
     fn counts(run: RunId) -> Counts;
+    fn standing(run: RunId) -> Standing;
     fn proven(run: RunId) -> Vec<String>;
     fn code_counts(run: RunId) -> Vec<(String, u64)>;
     fn checkpoint(run: RunId, step: &str, page: u32) -> Checkpoint;

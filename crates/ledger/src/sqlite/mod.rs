@@ -22,6 +22,7 @@ mod run;
 #[cfg(test)]
 mod scale;
 mod snapshot;
+mod standing;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,8 @@ mod write_ahead;
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, InventoryRow, Lead, Ledger, MatchCounts, Member, NewBatch, NewIntent, Newer, OpenedRun, PaceStep,
-    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts,
-    UserCursor, UserHistory, UserResults,
+    ParkedMessage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing,
+    StepCounts, UserCursor, UserHistory, UserResults,
 };
 use connection::Connections;
 use contract::{
@@ -406,6 +407,10 @@ impl Ledger for SqliteLedger {
 
     async fn counts(&self, run: RunId) -> Result<Counts, Error> {
         self.connections.read("counting users", move |db| Box::pin(look::counts(db, run))).await
+    }
+
+    async fn standing(&self, run: RunId) -> Result<Standing, Error> {
+        self.connections.read("looking how a run stands", move |db| Box::pin(standing::of(db, run))).await
     }
 
     async fn proven(&self, run: RunId) -> Result<Vec<String>, Error> {
