@@ -17,6 +17,7 @@ mod lock;
 mod meter;
 mod notices;
 mod plan_file;
+mod probe;
 mod quota;
 mod report;
 mod services;
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    let seen = loaded.config.metrics_listen().and_then(|at| Ok((at, loaded.config.log_format()?)));
+    let seen = listens(&args.verb, &loaded.config).and_then(|at| Ok((at, loaded.config.log_format()?)));
     let (metrics_listen, log_format) = match seen {
         Ok(seen) => seen,
         Err(error) => {
@@ -118,13 +119,43 @@ fn main() -> ExitCode {
         // Whoever read our output has read enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Stopped>() => {
-            eprintln!("mfa-migrate: {error}");
+            say(&error.to_string(), log_format);
             Exit::Stopped.into()
         }
         Err(error) => {
-            eprintln!("mfa-migrate: {error:#}");
+            say(&format!("{error:#}"), log_format);
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// Where metrics and probes are shown. Only by who works for long: a verb beside the services reads the same file as they,
+/// and must not be in their way.
+fn listens(verb: &Verb, config: &config::Config) -> Result<Option<std::net::SocketAddr>, config::Error> {
+    let works = match verb {
+        Verb::Serve(_) => true,
+        Verb::Rehearse(_) | Verb::Migrate(_) | Verb::Verify(_) | Verb::Rollback(_) => {
+            config.broker_kind()? == config::BrokerKind::Embedded
+        }
+        Verb::Demo(_)
+        | Verb::Generate(_)
+        | Verb::Inspect(_)
+        | Verb::Batch(_)
+        | Verb::Status(_)
+        | Verb::Show(_)
+        | Verb::Report(_)
+        | Verb::Simulate(_)
+        | Verb::Config(_)
+        | Verb::Check => false,
+    };
+    if works { config.metrics_listen() } else { Ok(None) }
+}
+
+/// Says why a call failed; where the log is one of JSON lines, as one of them.
+fn say(what: &str, format: telemetry::LogFormat) {
+    match format {
+        telemetry::LogFormat::Text => eprintln!("mfa-migrate: {what}"),
+        telemetry::LogFormat::Json => tracing::error!("{what}"),
     }
 }
 

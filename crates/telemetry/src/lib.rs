@@ -12,6 +12,7 @@ mod endpoint;
 mod install;
 mod instruments;
 mod names;
+mod overview;
 mod processing;
 mod readiness;
 mod record;
@@ -22,13 +23,14 @@ pub use causes::causes;
 pub use crash::{CRASH_POINTS, ROLLBACK_CRASH_POINTS, crash_point};
 pub use endpoint::{Endpoint, EndpointError, listen_address};
 pub use install::{Installed, LogFormat, Settings, install, install_log};
-pub use names::{Kind, NAMES, Name};
+pub use names::{Kind, NAMES, Name, all_names};
+pub use overview::{JournalView, Overview, RunView, describe_run, forget_overview, show_overview};
 pub use processing::Processing;
 pub use readiness::{Need, needs, tell_need};
 pub use record::{
-    Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
-    record_parked_message, record_quota_granted, record_quota_verdict, record_released, record_request,
-    record_sent, record_settled, set_entries, set_quota, set_step,
+    Place, Request, exports, ledger_operation, record_consumed, record_leases_expired, record_parked_message,
+    record_quota_granted, record_quota_verdict, record_released, record_request, record_sent, record_settled,
+    set_broker, set_database, set_entries, set_leads, set_queue, set_quota, set_step,
 };
 pub use shutdown::{Shutdown, shutdown_on_signal};
 pub use spans::{

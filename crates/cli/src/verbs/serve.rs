@@ -11,19 +11,21 @@ use crate::config::Config;
 use crate::engine;
 use crate::meter::Meter;
 use crate::notices::Notices;
+use crate::probe::{self, Probe};
 use crate::quota::Book;
 use crate::services::{ACCOUNT, AGAIN, HEARTBEAT};
 use crate::{Exit, Usage, keys, lines};
 use anyhow::{Context, bail};
 use broker::{Purpose, Queue, Rabbit};
 use contract::{Disposition, Sealer, SnapshotManifest};
-use coordinator::{Channel, Coordinator};
+use coordinator::{Channel, Coordinator, Watch, Watched};
 use graph::{Pace, Reader, Writer};
 use ledger::{Ledger, Presence, ServiceKind};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use telemetry::{Shutdown, shutdown_on_signal};
+use telemetry::{Need, Shutdown, shutdown_on_signal};
 use worker::{Hands, Worker};
 
 /// How long a service that was asked to stop goes on with what it has in hand. Service managers wait 90 s.
@@ -106,6 +108,7 @@ fn say_sent(manifest: &SnapshotManifest, json: bool) -> anyhow::Result<()> {
 
 /// Moves users until it is told to stop.
 async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    probe::begin(&[Need::Broker, Need::Database]);
     let sealer = keys::shared_sealer(config)?;
     let graph = config.graph()?;
     let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
@@ -126,6 +129,12 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         config.worker_settings(),
         engine::name(),
     ));
+    let probe = Probe {
+        rabbit: Some(rabbit.clone()),
+        queues: vec![Arc::clone(&orders)],
+        ledger: Some(Arc::clone(&ledger)),
+        leads: None,
+    };
     tracing::info!(name = engine::name(), "the worker serves");
     let mut working = tokio::spawn(Arc::clone(&worker).run(shutdown.clone()));
     let ended = tokio::select! {
@@ -133,6 +142,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         () = past_deadline(shutdown) => None,
         never = alive(ledger.as_ref(), ServiceKind::Worker, || orders.waits_for().or_else(|| lines::held(&pace.status()))) => match never {},
         never = accounts(&meter, &worker) => match never {},
+        never = probe.keep() => match never {},
     };
     rabbit.shut_down(FAREWELL).await;
     if let Some(run) = worker.latest_run() {
@@ -156,6 +166,8 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
 
 /// Waits for its turn to lead, then files and drives until it is told to stop or another leads.
 async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    probe::begin(&[Need::Broker, Need::Database, Need::Leadership]);
+    let leads = Arc::new(AtomicBool::new(false));
     let sealer = keys::shared_sealer(config)?;
     let graph = config.graph()?;
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
@@ -165,12 +177,19 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
         let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
         let Some(snapshots) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { break };
         let Some(orders) = queue(&rabbit, Purpose::Work, shutdown).await? else { break };
+        let probe = Probe {
+            rabbit: Some(rabbit.clone()),
+            queues: vec![Arc::clone(&snapshots), Arc::clone(&orders)],
+            ledger: Some(Arc::clone(&ledger)),
+            leads: Some(Arc::clone(&leads)),
+        };
         let name = engine::name();
         let waiting = || Some("another coordinator leads; this one takes over when it is gone".to_owned());
         let lead = tokio::select! {
             () = shutdown.requested() => break,
             lead = ledger.lead(&name) => lead,
             never = alive(ledger.as_ref(), ServiceKind::Coordinator, waiting) => match never {},
+            never = probe.keep() => match never {},
         };
         let mut lead = match lead {
             Ok(lead) => lead,
@@ -198,17 +217,23 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             grace: settings.request_timeout + settings.skew,
             now_ms: crate::lines::now_ms,
         };
+        let watched = Watched { lease: settings.lease, now_ms: crate::lines::now_ms, pace: None };
+        let mut watch = Watch::new(Coordinator::clone(&coordinator), watched);
         let serving = coordinator.serve(reader, Arc::clone(&snapshots), channel, shutdown.clone());
+        leads.store(true, Ordering::Relaxed);
         let hindrance = || snapshots.waits_for().or_else(|| orders.waits_for());
         let ended = tokio::select! {
             ended = serving => Some(ended),
             _ = lead.lost.wait_for(|lost| *lost) => None,
             () = past_deadline(shutdown) => break,
             never = alive(ledger.as_ref(), ServiceKind::Coordinator, hindrance) => match never {},
+            never = probe.keep() => match never {},
+            never = watch.keep() => match never {},
         };
+        leads.store(false, Ordering::Relaxed);
         snapshots.close();
         orders.close();
-        telemetry::forget_entries();
+        telemetry::forget_overview();
         match ended {
             Some(Ok(())) => {}
             Some(Err(error)) if error.is_deposed() => tracing::warn!("another coordinator leads now"),
