@@ -8,6 +8,13 @@ macro_rules! println {
     ($($part:tt)*) => { $crate::print_line(format_args!($($part)*)) };
 }
 
+/// A line for the operator on standard error; where the log is one of JSON lines, one of them.
+macro_rules! say {
+    ($($part:tt)*) => {
+        if telemetry::log_is_json() { tracing::info!($($part)*) } else { eprintln!($($part)*) }
+    };
+}
+
 mod args;
 mod config;
 mod engine;
@@ -92,7 +99,7 @@ fn main() -> ExitCode {
             .log
             .clone()
             // What the two libraries say of a lost connection, our own crates say in words for operators.
-            .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb))),
+            .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb, log_format))),
         otlp_endpoint: loaded.config.otlp_endpoint.clone(),
         metrics_listen,
         log_format,
@@ -119,11 +126,11 @@ fn main() -> ExitCode {
         // Whoever read our output has read enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Stopped>() => {
-            say(&error.to_string(), log_format);
+            say_failure(&error.to_string());
             Exit::Stopped.into()
         }
         Err(error) => {
-            say(&format!("{error:#}"), log_format);
+            say_failure(&format!("{error:#}"));
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
         }
     }
@@ -152,16 +159,13 @@ fn listens(verb: &Verb, config: &config::Config) -> Result<Option<std::net::Sock
 }
 
 /// Says why a call failed; where the log is one of JSON lines, as one of them.
-fn say(what: &str, format: telemetry::LogFormat) {
-    match format {
-        telemetry::LogFormat::Text => eprintln!("mfa-migrate: {what}"),
-        telemetry::LogFormat::Json => tracing::error!("{what}"),
-    }
+fn say_failure(what: &str) {
+    if telemetry::log_is_json() { tracing::error!("{what}") } else { eprintln!("mfa-migrate: {what}") }
 }
 
-/// A service tells who leads and what it waits for; a verb tells its result.
-fn level(verb: &Verb) -> &'static str {
-    if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" }
+/// A service tells who leads and what it waits for; a verb tells its result, and as JSON its progress comes with the log.
+fn level(verb: &Verb, format: telemetry::LogFormat) -> &'static str {
+    if matches!(verb, Verb::Serve(_)) || format == telemetry::LogFormat::Json { "info" } else { "warn" }
 }
 
 /// What the process is called in traces and metrics.

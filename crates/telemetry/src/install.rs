@@ -14,6 +14,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
@@ -109,6 +110,14 @@ impl Drop for Installed {
     }
 }
 
+/// The format that was installed, for who writes to standard error past the log.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Whether whatever goes to standard error has to be a JSON object a line.
+pub fn log_is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
 /// Installs the log and, where they are asked for, the export and the instruments behind `/metrics`. An endpoint that is no
 /// address is told in the log, and the work goes on without an export. Calling it twice leaves the first.
 pub fn install(settings: &Settings) -> Installed {
@@ -130,6 +139,7 @@ pub fn install(settings: &Settings) -> Installed {
     } else if endpoint.is_some() {
         alone = Some(metrics.with_resource(resource(settings)).build());
     }
+    FORMAT.get_or_init(|| settings.log_format);
     install_subscriber(&settings.level, settings.log_format, collector.as_ref());
     if let Some(metrics) = collector.as_ref().map(|c| &c.metrics).or(alone.as_ref()) {
         instruments::make(&metrics.meter(SCOPE));

@@ -22,7 +22,7 @@ mod spans;
 pub use causes::causes;
 pub use crash::{CRASH_POINTS, ROLLBACK_CRASH_POINTS, crash_point};
 pub use endpoint::{Endpoint, EndpointError, listen_address};
-pub use install::{Installed, LogFormat, Settings, install, install_log};
+pub use install::{Installed, LogFormat, Settings, install, install_log, log_is_json};
 pub use names::{Kind, NAMES, Name, all_names};
 pub use overview::{JournalView, Overview, RunView, describe_run, forget_overview, show_overview};
 pub use processing::Processing;

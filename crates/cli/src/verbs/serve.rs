@@ -155,7 +155,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         None => {
-            eprintln!(
+            say!(
                 "what was in hand took longer than {} s to finish; it is taken up by others when its leases end",
                 STOP_DEADLINE.as_secs()
             );
