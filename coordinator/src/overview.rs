@@ -167,7 +167,9 @@ impl Watch {
             batch: run.spec.batch.clone(),
             state: run.state.as_str(),
             waits_for,
-            users: frozen(&checkpoints),
+            // The entries of a rehearsal are dropped by the next one.
+            users: frozen(&checkpoints)
+                .filter(|_| run.spec.kind != RunKind::Rehearse || !is_over(run)),
             entries: standing.counts.iter().map(|(state, n)| (state.as_str(), *n)).collect(),
             orders: [
                 ("unreleased", left_to_release),
