@@ -168,8 +168,7 @@ impl Watch {
             state: run.state.as_str(),
             waits_for,
             // The entries of a rehearsal are dropped by the next one.
-            users: frozen(&checkpoints)
-                .filter(|_| run.spec.kind != RunKind::Rehearse || !is_over(run)),
+            users: frozen(&checkpoints).filter(|_| run.spec.kind != RunKind::Rehearse || !is_over(run)),
             entries: standing.counts.iter().map(|(state, n)| (state.as_str(), *n)).collect(),
             orders: [
                 ("unreleased", left_to_release),
