@@ -6,8 +6,8 @@
 use broker::{Queue, Rabbit};
 use ledger::Ledger;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use telemetry::Need;
 
@@ -27,6 +27,71 @@ pub(crate) struct Probe {
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     /// Whether this process leads; absent where it has no wish to.
     pub(crate) leads: Option<Arc<AtomicBool>>,
+}
+
+/// What an extractor is at: it needs the broker only while it sends.
+#[derive(Default)]
+pub(crate) struct Sending(Mutex<At>);
+
+#[derive(Default)]
+enum At {
+    /// Nothing is to be sent.
+    #[default]
+    Rest,
+    /// It tries to reach the broker.
+    Door,
+    /// It sends.
+    Work(Rabbit),
+}
+
+/// A datafile on its way; with this value it is not any more.
+pub(crate) struct OnItsWay<'a>(&'a Sending);
+
+impl Sending {
+    /// Something is to be sent, and the broker to be reached.
+    pub(crate) fn begin(&self) -> OnItsWay<'_> {
+        self.set(At::Door);
+        OnItsWay(self)
+    }
+
+    /// Looks until it is dropped.
+    pub(crate) async fn keep(&self) -> Infallible {
+        loop {
+            let how = match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+                At::Rest => Ok("not needed until there is something to send"),
+                At::Door => Err("away"),
+                At::Work(rabbit) => tell_links(rabbit),
+            };
+            telemetry::tell_need(Need::Broker, how);
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    fn set(&self, at: At) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+}
+
+impl OnItsWay<'_> {
+    /// The broker was reached.
+    pub(crate) fn reached(&self, rabbit: &Rabbit) {
+        self.0.set(At::Work(rabbit.clone()));
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.0.set(At::Rest);
+    }
+}
+
+/// Tells how the connections stand, and answers whether both are up.
+fn tell_links(rabbit: &Rabbit) -> Result<&'static str, &'static str> {
+    let standing = rabbit.standing();
+    for link in standing {
+        telemetry::set_broker(link.role, link.is_up, link.is_blocked);
+    }
+    if standing.iter().all(|link| link.is_up) { Ok("connected") } else { Err("away") }
 }
 
 /// Nothing of what a service needs was seen yet.
@@ -59,12 +124,7 @@ impl Probe {
 
     async fn broker(&self) {
         if let Some(rabbit) = &self.rabbit {
-            let standing = rabbit.standing();
-            for link in standing {
-                telemetry::set_broker(link.role, link.is_up, link.is_blocked);
-            }
-            let is_up = standing.iter().all(|link| link.is_up);
-            telemetry::tell_need(Need::Broker, if is_up { Ok("connected") } else { Err("away") });
+            telemetry::tell_need(Need::Broker, tell_links(rabbit));
         }
         if !telemetry::exports() {
             return;

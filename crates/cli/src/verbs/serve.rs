@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::engine;
 use crate::meter::Meter;
 use crate::notices::Notices;
-use crate::probe::{self, Probe};
+use crate::probe::{self, Probe, Sending};
 use crate::quota::Book;
 use crate::services::{ACCOUNT, AGAIN, HEARTBEAT};
 use crate::{Exit, Usage, keys, lines};
@@ -51,17 +51,26 @@ async fn extractor(
     json: bool,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Exit> {
+    telemetry::needs(&[Need::Broker]);
     let sealer = keys::shared_sealer(config)?;
     let notices = Notices::new("extract");
+    let sending = Sending::default();
     let datafile = match (&verb.watch, &verb.datafile) {
-        (Some(path), _) => return watch::run(verb, path, config, &sealer, json, shutdown).await,
+        (Some(path), _) => {
+            return tokio::select! {
+                watched = watch::run(verb, path, config, &sealer, json, shutdown, &sending) => watched,
+                never = sending.keep() => match never {},
+            };
+        }
         (None, Some(path)) => path,
         (None, None) => bail!(Usage("name a datafile with --datafile FILE or --watch FILE".to_owned())),
     };
     let surveyed = engine::survey_file(datafile, &verb.side, &notices).await?;
-    let Some(manifest) = send(surveyed, config, &sealer, &notices, shutdown).await? else {
-        return Ok(Exit::Stopped);
+    let sent = tokio::select! {
+        sent = send(surveyed, config, &sealer, &notices, shutdown, &sending) => sent?,
+        never = sending.keep() => match never {},
     };
+    let Some(manifest) = sent else { return Ok(Exit::Stopped) };
     notices.end();
     say_sent(&manifest, json)?;
     if !json {
@@ -77,8 +86,11 @@ async fn send(
     sealer: &Sealer,
     notices: &Notices,
     shutdown: &Shutdown,
+    sending: &Sending,
 ) -> anyhow::Result<Option<SnapshotManifest>> {
+    let on_its_way = sending.begin();
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(None) };
+    on_its_way.reached(&rabbit);
     let Some(queue) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { return Ok(None) };
     notices.step("sending the datafile's users, sealed, to the broker");
     let sent = tokio::spawn(surveyed.publish(sealer.clone(), Arc::clone(&queue)));
