@@ -269,7 +269,7 @@ fn every_panel_and_alert_has_data_over_a_migration_and_its_way_back() {
         serve("coordinator", ports[0], &[]),
         serve("coordinator", ports[1], &[]),
         serve("worker", ports[2], &[]),
-        serve("extractor", ports[3], &["--watch", company.datafile()]),
+        serve("extractor", ports[3], &["--watch", company.datafile(), "--json"]),
     ];
     let doomed = serve("worker", ports[4], &[]);
     let prometheus = Prometheus::start(&ports, &deploy("prometheus/alerts.yml"));
