@@ -99,7 +99,9 @@ fn a_trace_leads_from_the_extractor_over_both_queues_of_the_broker_to_graph() {
     assert_eq!(extractor.end().code(), Some(0), "{}", fleet.said());
     fleet.migrate(&expected);
     // What is left is sent at the end.
-    worker.into_iter().chain([coordinator]).for_each(|service| drop(service.stop()));
+    for service in worker.into_iter().chain([coordinator]) {
+        assert_eq!(service.stop().code(), Some(0), "{}", fleet.said());
+    }
     let spans = collector.spans();
     let of = |service: &str, kind: i32, queue: &str| -> Vec<&Span> {
         let fits = |s: &&Span| {
