@@ -4,6 +4,7 @@
 //! It only looks, and what is away keeps nobody from looking at the rest.
 
 use broker::{Queue, Rabbit};
+use graph::Pace;
 use ledger::Ledger;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,8 @@ pub(crate) struct Probe {
     pub(crate) queues: Vec<Arc<dyn Queue>>,
     /// The ledger.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
+    /// The pace that this process goes by: a hold that is over is told to be, also by who makes no call any more.
+    pub(crate) pace: Option<Pace>,
     /// Whether this process leads; absent where it has no wish to.
     pub(crate) leads: Option<Arc<AtomicBool>>,
 }
@@ -113,6 +116,9 @@ impl Probe {
     pub(crate) async fn keep(&self) -> Infallible {
         loop {
             tokio::join!(self.broker(), self.database());
+            for bucket in self.pace.iter().flat_map(Pace::status) {
+                telemetry::set_quota(bucket.bucket.as_str(), bucket.rate_per_s, bucket.held_for);
+            }
             if let Some(leads) = &self.leads {
                 let leads = leads.load(Ordering::Relaxed);
                 telemetry::set_leads(leads);

@@ -145,6 +145,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         rabbit: Some(rabbit.clone()),
         queues: vec![Arc::clone(&orders)],
         ledger: Some(Arc::clone(&ledger)),
+        pace: Some(pace.clone()),
         leads: None,
     };
     tracing::info!(name = engine::name(), "the worker serves");
@@ -193,6 +194,7 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             rabbit: Some(rabbit.clone()),
             queues: vec![Arc::clone(&snapshots), Arc::clone(&orders)],
             ledger: Some(Arc::clone(&ledger)),
+            pace: None,
             leads: Some(Arc::clone(&leads)),
         };
         let name = engine::name();
