@@ -1,7 +1,7 @@
 # Sourced by tests/run and tests/bench: sees to it that what they need from Debian's packages is there.
 #
 # Installs by apt what is missing, when root or sudo, and fails with a word where it cannot. What it installs is neither
-# started nor left enabled: tests and benches start private RabbitMQ and PostgreSQL of their own.
+# started nor left enabled: tests and benches start private RabbitMQ, PostgreSQL and Prometheus of their own.
 # The caller defines `fail`, which says why and ends; `$called` is its name, for what is said.
 
 need_packages() {
@@ -19,6 +19,11 @@ need_packages() {
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
     missing+=(postgresql)
     units+=(postgresql.service)
+  fi
+  # promtool comes with it.
+  if ! [ -x /usr/bin/prometheus ]; then
+    missing+=(prometheus)
+    units+=(prometheus.service)
   fi
   [ "${#missing[@]}" -gt 0 ] || return 0
 

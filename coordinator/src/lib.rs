@@ -7,15 +7,19 @@
 mod batches;
 mod directory;
 mod error;
+mod forecast;
 mod gate;
 mod in_step;
 mod intake;
+mod overview;
 mod release;
 mod serve;
 mod traces;
 
 pub use batches::{Selected, Sources};
 pub use error::Error;
+pub use forecast::{Forecast, buckets, settled_of};
+pub use overview::{Watch, Watched};
 pub use release::Released;
 
 use broker::Queue;

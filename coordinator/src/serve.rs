@@ -40,6 +40,7 @@ impl Coordinator {
         on_page: impl FnMut(u64) + Send,
     ) -> Result<Released, Error> {
         let policy: Policy = serde_json::from_str(&run.spec.policy).map_err(|_| Error::Policy(run.id))?;
+        telemetry::describe_run(run.id.0, run.spec.kind.as_str(), &run.spec.batch);
         tokio::select! {
             () = shutdown.requested() => return Ok(Released::Stopped(self.ledger.counts(run.id).await?)),
             prepared = self.prepare(run, &policy, reader, on_page) => drop(prepared?),

@@ -12,6 +12,7 @@ mod fleet;
 mod fleet_sweep;
 pub mod history;
 pub mod journal;
+pub mod page;
 mod past;
 mod product;
 mod proxy;

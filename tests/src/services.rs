@@ -1,4 +1,4 @@
-//! Private RabbitMQ and PostgreSQL from the packages of the machine, on free ports and in folders that go away.
+//! Private RabbitMQ, PostgreSQL and Prometheus from the packages of the machine, on free ports and in folders that go away.
 //!
 //! Nothing stays behind, however the test process ends: each server has a guard, a process of its own that waits for
 //! the end of a pipe only we hold. Servers sync to disk as they do in earnest; nothing of them is mocked.
@@ -8,13 +8,16 @@ mod ear;
 mod guard;
 mod ports;
 mod postgres;
+mod prometheus;
 mod rabbit;
 
 pub use certificates::{Authority, Pair};
 pub use ear::{Ear, Opening};
 pub use guard::until;
 pub(crate) use guard::{Guard, signal};
+pub use ports::free as free_port;
 pub use postgres::Postgres;
+pub use prometheus::Prometheus;
 pub use rabbit::Rabbit;
 
 use std::sync::OnceLock;

@@ -29,6 +29,7 @@ mod journal;
 mod journey;
 mod kills;
 mod leaks;
+mod observability;
 mod openapi;
 mod plans;
 mod postgres;

@@ -52,15 +52,17 @@ fn imports_point_down() {
 }
 
 /// What only one crate may know; a test may know it where it says so.
-const KNOWN_BY: [(&str, &[&str], &[&str]); 10] = [
+const KNOWN_BY: [(&str, &[&str], &[&str]); 12] = [
     ("sqlx", &["ledger", "suite"], &[]),
     ("reqwest", &["graph", "suite"], &["simulator"]),
-    ("axum", &["simulator"], &["graph", "suite"]),
+    ("axum", &["simulator", "telemetry"], &["graph", "suite"]),
     ("lapin", &["broker", "suite"], &[]),
     ("openssl", &[], &[]),
     ("opentelemetry", &["telemetry"], &[]),
     ("opentelemetry_sdk", &["telemetry"], &[]),
     ("opentelemetry-otlp", &["telemetry"], &[]),
+    ("opentelemetry-prometheus", &["telemetry"], &[]),
+    ("prometheus", &["telemetry"], &[]),
     ("tracing-opentelemetry", &["telemetry"], &[]),
     ("opentelemetry-proto", &["suite"], &[]),
 ];

@@ -3,11 +3,13 @@
 
 use crate::leaks::{BEARER, Secrets, add_pins};
 use harness::collector::{Collector, Mute, Point, Span, nobody};
-use harness::{Expected, Outcome, Site};
+use harness::{Expected, Fleet, Outcome, Site, until};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 use telemetry::{Kind, NAMES};
 
+const CLIENT: i32 = 3;
 const CONSUMER: i32 = 5;
 
 fn migrate(expected: &Expected, flags: &[&str], collector: &str) -> Outcome {
@@ -86,10 +88,62 @@ fn a_migration_is_told_by_the_names_of_the_table_and_tells_of_nobody() {
     secrets.must_not_be_in_text(&outcome.err, "the log beside the export");
 }
 
+#[test]
+fn a_trace_leads_from_the_extractor_over_both_queues_of_the_broker_to_graph() {
+    let expected = Expected::dense(60);
+    let tenant = expected.tenant(&[]);
+    let collector = Collector::start();
+    let mut fleet = Fleet::new(&tenant);
+    fleet.site.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    let (coordinator, worker) = (fleet.coordinator(), fleet.workers(1));
+    let extractor = fleet.serve("extractor", &["--datafile", expected.datafile()]);
+    assert_eq!(extractor.end().code(), Some(0), "{}", fleet.said());
+    // With no datafile of its own, so that nobody else sends it: at first nothing is on file.
+    let mut code = None;
+    let is_moved = || {
+        code = fleet.site.run(&["migrate", "--json"]).code;
+        code != Some(2)
+    };
+    assert!(until(Duration::from_secs(90), is_moved), "{}", fleet.said());
+    assert!(matches!(code, Some(0 | 3)), "{code:?}\n{}", fleet.said());
+    // What is left is sent at the end.
+    for service in worker.into_iter().chain([coordinator]) {
+        assert_eq!(service.stop().code(), Some(0), "{}", fleet.said());
+    }
+    let spans = collector.spans();
+    let of = |service: &str, kind: i32, queue: &str| -> Vec<&Span> {
+        let fits = |s: &&Span| {
+            s.service == format!("mfa-migrate-{service}") && s.kind == kind && s.name.ends_with(queue)
+        };
+        spans.iter().filter(fits).collect()
+    };
+    let whole = named(&spans, "extract");
+    assert_eq!(whole.len(), 1, "{spans:?}");
+    assert_eq!(whole[0].service, "mfa-migrate-extractor");
+    let filed = of("coordinator", CONSUMER, "mfa-migrate.snapshot");
+    assert!(!filed.is_empty(), "{spans:?}");
+    for page in filed {
+        assert!(linked(&spans, page).iter().any(|s| s.trace == whole[0].trace), "{page:?}");
+    }
+    let groups = of("worker", CONSUMER, "mfa-migrate.work");
+    assert!(groups.len() >= 3, "{groups:?}");
+    for group in &groups {
+        let makers = linked(&spans, group);
+        let is_made_by = |service: &str| makers.iter().any(|s| s.service == format!("mfa-migrate-{service}"));
+        assert!(is_made_by("coordinator") && is_made_by("extractor"), "{group:?}: {makers:?}");
+    }
+    let calls = of("worker", CLIENT, "");
+    assert!(calls.len() >= groups.len(), "{calls:?}");
+    for call in calls {
+        let is_under = groups.iter().any(|group| group.id == call.parent && group.trace == call.trace);
+        assert!(is_under, "{call:?} belongs to no order");
+    }
+}
+
 /// Every point has its name, unit and labels from the table, and none takes many values.
 fn names_are_of_the_table(points: &[Point]) {
     for point in points {
-        let name = NAMES.iter().find(|n| n.name == point.metric);
+        let name = telemetry::all_names().find(|n| n.name == point.metric);
         let name = name.unwrap_or_else(|| panic!("{} is not in the table", point.metric));
         assert_eq!(point.unit, name.unit, "{point:?}");
         assert_eq!(name.kind == Kind::Histogram, !point.bounds.is_empty(), "{point:?}");

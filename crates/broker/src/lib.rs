@@ -10,7 +10,7 @@ mod seen;
 
 pub use embedded::EmbeddedQueue;
 pub use error::Error;
-pub use rabbitmq::{Purpose, Rabbit, RabbitQueue, Settings};
+pub use rabbitmq::{LinkStanding, Purpose, Rabbit, RabbitQueue, Settings};
 pub use telemetry::Place;
 
 use std::collections::BTreeMap;

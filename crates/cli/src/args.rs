@@ -30,6 +30,12 @@ pub(crate) struct Args {
     /// What is logged to standard error, such as `info` or `worker=debug` [default: warn]
     #[arg(long, global = true, value_name = "FILTER", env = "MFA_MIGRATE_LOG")]
     pub(crate) log: Option<String>,
+    /// How a line of the log looks: `text` or `json` [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// Show /metrics, /healthz and /readyz there: a port of this machine alone, such as 9464, or an address such as 0.0.0.0:9464 [default: nowhere]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) metrics_listen: Option<String>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }

@@ -33,6 +33,8 @@ const SETTINGS: &[(&str, Kind)] = &[
     ("old_key_files", Kind::List),
     ("queue_prefix", Kind::Text),
     ("otlp_endpoint", Kind::Text),
+    ("telemetry.listen", Kind::Text),
+    ("telemetry.log_format", Kind::Text),
     ("tls.ca_file", Kind::Text),
     ("tls.certificate_file", Kind::Text),
     ("tls.key_file", Kind::Text),
@@ -127,6 +129,8 @@ pub(crate) fn load(args: &Args) -> Result<Loaded, Error> {
         ("broker", "--broker", &args.broker),
         ("graph.url", "--graph-url", &args.graph_url),
         ("graph.token", "--graph-token", &args.graph_token),
+        ("telemetry.listen", "--metrics-listen", &args.metrics_listen),
+        ("telemetry.log_format", "--log-format", &args.log_format),
     ];
     for (name, _) in std::env::vars_os() {
         refuse_unknown_variable(&name.to_string_lossy())?;
@@ -311,6 +315,21 @@ mod tests {
         assert!(!format!("{:?} {:?}", loaded.shown, loaded.config).contains("s3cret"));
         let loaded = merged("[graph]\nurl = \"https://me:s3cret@host/\"", &[], None).unwrap();
         assert!(!format!("{:?}", loaded.shown).contains("s3cret"));
+    }
+
+    #[test]
+    fn metrics_are_shown_where_it_says_and_nowhere_by_default() {
+        let listen =
+            |file: &str| merged(file, &[], None).map(|loaded| loaded.config.metrics_listen().unwrap());
+        assert_eq!(listen("").unwrap(), None);
+        let local = Some("127.0.0.1:9464".parse().unwrap());
+        for file in ["listen = 9464", "listen = \"9464\"", "listen = \"127.0.0.1:9464\""] {
+            assert_eq!(listen(&format!("[telemetry]\n{file}\n")).unwrap(), local, "{file}");
+        }
+        assert!(listen("[telemetry]\nlisten = \":9464\"\n").is_err());
+        assert!(merged("[telemetry]\nlog_format = \"xml\"\n", &[], None).is_err());
+        let loaded = merged("", &[("MFA_MIGRATE_TELEMETRY_LISTEN", "9464")], None).unwrap();
+        assert_eq!(origin(&loaded, "telemetry.listen"), "environment MFA_MIGRATE_TELEMETRY_LISTEN");
     }
 
     #[test]

@@ -8,6 +8,13 @@ macro_rules! println {
     ($($part:tt)*) => { $crate::print_line(format_args!($($part)*)) };
 }
 
+/// A line for the operator on standard error; where the log is one of JSON lines, one of them.
+macro_rules! say {
+    ($($part:tt)*) => {
+        if telemetry::log_is_json() { tracing::info!($($part)*) } else { eprintln!($($part)*) }
+    };
+}
+
 mod args;
 mod assess;
 mod config;
@@ -19,6 +26,7 @@ mod meter;
 mod notices;
 mod passes;
 mod plan_file;
+mod probe;
 mod quota;
 mod report;
 mod services;
@@ -79,15 +87,26 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
     };
+    let seen = listens(&args.verb, &loaded.config).and_then(|at| Ok((at, loaded.config.log_format()?)));
+    let (metrics_listen, log_format) = match seen {
+        Ok(seen) => seen,
+        Err(error) => {
+            eprintln!("mfa-migrate: {error}");
+            return Exit::Usage.into();
+        }
+    };
     let installed = telemetry::install(&telemetry::Settings {
         service: service(&args.verb),
         level: args
             .log
             .clone()
             // What the two libraries say of a lost connection, our own crates say in words for operators.
-            .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb))),
+            .unwrap_or_else(|| format!("{},lapin=off,sqlx=warn", level(&args.verb, log_format))),
         otlp_endpoint: loaded.config.otlp_endpoint.clone(),
+        metrics_listen,
+        log_format,
     });
+    let endpoint = installed.endpoint();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -95,7 +114,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(run(args, &loaded));
+    let outcome = runtime.block_on(async {
+        if let Some(endpoint) = endpoint {
+            endpoint.serve().await?;
+        }
+        run(args, &loaded).await
+    });
     // A reader thread may still wait for a datafile; it holds nothing that matters.
     runtime.shutdown_background();
     drop(installed);
@@ -104,19 +128,50 @@ fn main() -> ExitCode {
         // Whoever read our output has read enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Stopped>() => {
-            eprintln!("mfa-migrate: {error}");
+            say_failure(&error.to_string());
             Exit::Stopped.into()
         }
         Err(error) => {
-            eprintln!("mfa-migrate: {error:#}");
+            say_failure(&format!("{error:#}"));
             if is_usage(&error) { Exit::Usage.into() } else { ExitCode::FAILURE }
         }
     }
 }
 
-/// A service tells who leads and what it waits for; a verb tells its result.
-fn level(verb: &Verb) -> &'static str {
-    if matches!(verb, Verb::Serve(_)) { "info" } else { "warn" }
+/// Where metrics and probes are shown. Only by who works for long: a verb beside the services reads the same file as they,
+/// and must not be in their way.
+fn listens(verb: &Verb, config: &config::Config) -> Result<Option<std::net::SocketAddr>, config::Error> {
+    let works = match verb {
+        Verb::Serve(_) => true,
+        Verb::Rehearse(_) | Verb::Migrate(_) | Verb::Verify(_) | Verb::Rollback(_) => {
+            config.broker_kind()? == config::BrokerKind::Embedded
+        }
+        Verb::Demo(_)
+        | Verb::Generate(_)
+        | Verb::Inspect(_)
+        | Verb::Assess(_)
+        | Verb::Forget(_)
+        | Verb::Tap(_)
+        | Verb::Cutover(_)
+        | Verb::Batch(_)
+        | Verb::Status(_)
+        | Verb::Show(_)
+        | Verb::Report(_)
+        | Verb::Simulate(_)
+        | Verb::Config(_)
+        | Verb::Check => false,
+    };
+    if works { config.metrics_listen() } else { Ok(None) }
+}
+
+/// Says why a call failed; where the log is one of JSON lines, as one of them.
+fn say_failure(what: &str) {
+    if telemetry::log_is_json() { tracing::error!("{what}") } else { eprintln!("mfa-migrate: {what}") }
+}
+
+/// A service tells who leads and what it waits for; a verb tells its result, and as JSON its progress comes with the log.
+fn level(verb: &Verb, format: telemetry::LogFormat) -> &'static str {
+    if matches!(verb, Verb::Serve(_)) || format == telemetry::LogFormat::Json { "info" } else { "warn" }
 }
 
 /// What the process is called in traces and metrics.
@@ -215,6 +270,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<config::Error>()
+            || cause.is::<telemetry::EndpointError>()
             || cause.is::<extractor::Error>()
             || cause.is::<simulator::OptionsError>()
             || cause.is::<contract::PolicyError>()

@@ -76,7 +76,7 @@ impl Notices {
             self.bar.set_message(format!("{what} …"));
             self.bar.tick();
         } else {
-            eprintln!("{what}");
+            say!("{what}");
         }
     }
 
@@ -109,7 +109,7 @@ impl Notices {
             self.bar.set_position(filed);
             self.bar.set_message(format!("records filed{why}"));
         } else if self.is_time_for_a_line() {
-            eprintln!("{filed} of {of} records filed{why}");
+            say!("{filed} of {of} records filed{why}");
         }
     }
 
@@ -121,7 +121,7 @@ impl Notices {
                 if self.terminal {
                     self.bar.set_message(format!("waits: {reason}"));
                 } else if self.is_time_for_a_line() {
-                    eprintln!("waits: {reason}");
+                    say!("waits: {reason}");
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Notices {
                 self.bar.set_position(settled);
                 self.bar.set_message(message.clone());
                 if !self.terminal && self.is_time_for_a_line() {
-                    eprintln!(
+                    say!(
                         "{settled} of {total} users settled{}{message}",
                         if message.is_empty() { "" } else { ", " }
                     );
@@ -204,7 +204,7 @@ impl Notices {
         if self.terminal {
             self.bar.println(text);
         } else {
-            eprintln!("{text}");
+            say!("{text}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! The services as the ledger sees them: who is alive, who is missed, and what they wait for.
 
-use graph::{Bucket, BucketStatus, Pace};
 use ledger::{Ledger, Seen, ServiceKind};
 use std::time::Duration;
 
@@ -37,11 +36,7 @@ pub(crate) fn waiting(seen: &[Seen]) -> Option<String> {
 }
 
 /// How the shared pace stands, by bucket.
-pub(crate) async fn buckets(ledger: &dyn Ledger) -> Vec<BucketStatus> {
-    let Ok((paces, now_s)) = ledger.paces().await else { return Vec::new() };
-    let read = |(word, state): &(String, String)| Pace::read(state, now_s, Bucket::parse(word)?);
-    paces.iter().filter_map(read).collect()
-}
+pub(crate) use coordinator::buckets;
 
 /// What keeps the services from working, if anything does.
 pub(crate) async fn hindrance(ledger: &dyn Ledger) -> Option<String> {

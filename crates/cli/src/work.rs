@@ -6,16 +6,17 @@ use crate::engine::{self, Engine, QUEUE};
 use crate::meter::Meter;
 use crate::notices::{Notices, Watched};
 use crate::plan_file::PlanFile;
+use crate::probe::{self, Probe};
 use crate::services;
 use anyhow::bail;
 use broker::{EmbeddedQueue, Queue};
 use contract::{RunId, RunKind, RunState, SnapshotId};
-use coordinator::{Channel, Released};
+use coordinator::{Channel, Released, Watch, Watched as Looked};
 use graph::Pace;
 use ledger::{Counts, Run, RunSpec};
 use std::sync::Arc;
 use std::time::Duration;
-use telemetry::Shutdown;
+use telemetry::{Need, Shutdown};
 use worker::{Hands, Worker};
 
 /// How often a run that others work on is looked at.
@@ -91,7 +92,7 @@ impl Engine {
         let reader = hands.reader().clone();
         let orders: Arc<dyn Queue> = Arc::new(EmbeddedQueue::named("work", QUEUE));
         let settings = self.config.worker_settings();
-        let horizon = settings.horizon();
+        let (horizon, lease) = (settings.horizon(), settings.lease);
         let channel = Channel {
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
@@ -109,6 +110,10 @@ impl Engine {
             settings,
             engine::name(),
         ));
+        let looked = Looked { lease, now_ms: crate::lines::now_ms, pace: Some(pace.clone()) };
+        let mut watch = Watch::new(self.coordinator.clone(), looked);
+        let probe = Probe { ledger: Some(Arc::clone(&self.ledger)), ..Probe::default() };
+        probe::begin(&[Need::Database]);
         // A worker that fails ends the run; a run that ends lets the worker finish what it has in hand.
         let stop = Shutdown::new();
         let working = {
@@ -127,10 +132,14 @@ impl Engine {
             never = until_stopping(shutdown, &stop, notices) => match never {},
             never = notices.follow(&watched) => match never {},
             never = meter.keep_account(run.id) => match never {},
+            never = watch.keep() => match never {},
+            never = probe.keep() => match never {},
         };
         orders.close();
         let worked = working.await;
         meter.account(run.id).await?;
+        // The last word to whoever collects.
+        watch.look().await;
         let learned: Vec<(String, f64)> =
             pace.learned().into_iter().map(|(b, r)| (b.to_owned(), r)).collect();
         self.ledger.keep_rates(&learned).await?;

@@ -15,6 +15,7 @@ mod passes;
 mod postgres;
 mod rows;
 mod sqlite;
+mod standing;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use conformance::conformance;
@@ -30,6 +31,7 @@ pub use rows::{
     ServiceKind, SlotOutcome, SnapshotFiling, StepCounts, UserCursor, UserHistory, UserResults,
 };
 pub use sqlite::SqliteLedger;
+pub use standing::{InDoubt, Standing};
 
 use contract::{
     Allowed, EntraId, Fingerprint, JournalLine, Match, Reject, RunId, RunKind, RunState, Sealed, SnapshotId,
@@ -323,6 +325,10 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Counts of entries by state, from the rows.
     async fn counts(&self, run: RunId) -> Result<Counts, Error>;
+
+    /// How a run stands, for those who watch it: its counts, and what only a look at the rows tells, in a handful of
+    /// statements that each go by an index and end early.
+    async fn standing(&self, run: RunId) -> Result<Standing, Error>;
 
     /// The methods (`mobile`, `hardwareOath`, …) that some write of the run was applied to.
     async fn proven(&self, run: RunId) -> Result<Vec<String>, Error>;

@@ -8,7 +8,9 @@ use opentelemetry_otlp::{MetricExporter, RetryPolicy, SpanExporter, WithExportCo
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics};
+use opentelemetry_sdk::metrics::{
+    MeterProviderBuilder, PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics,
+};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider, SpanData};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -32,6 +34,7 @@ pub(crate) enum Refused {
 /// Exporting, for as long as it lives.
 pub(crate) struct Collector {
     pub(crate) traces: SdkTracerProvider,
+    /// Its metrics, with whoever else reads the same instruments.
     pub(crate) metrics: SdkMeterProvider,
     /// Taken at the end. A runtime of its own: the export must go on when the product's is busy, and the log is installed
     /// before that one is there.
@@ -39,8 +42,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Begins to export; nothing is sent yet, and nobody need be there.
-    pub(crate) fn start(settings: &Settings) -> Result<Self, Refused> {
+    /// Begins to export; nothing is sent yet, and nobody need be there. `metrics` may have readers already.
+    pub(crate) fn start(settings: &Settings, metrics: MeterProviderBuilder) -> Result<Self, Refused> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
@@ -64,7 +67,7 @@ impl Collector {
         if !crate::install::is_set("OTEL_METRIC_EXPORT_INTERVAL") {
             reader = reader.with_interval(METRIC_INTERVAL);
         }
-        let metrics = SdkMeterProvider::builder().with_resource(resource).with_reader(reader.build()).build();
+        let metrics = metrics.with_resource(resource).with_reader(reader.build()).build();
         drop(entered);
         Ok(Self { traces, metrics, runtime: Some(runtime) })
     }
@@ -92,7 +95,7 @@ impl Collector {
 }
 
 /// Who is speaking.
-fn resource(settings: &Settings) -> Resource {
+pub(crate) fn resource(settings: &Settings) -> Resource {
     let instance =
         format!("{:032x}", u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes()));
     let mut resource = Resource::builder()

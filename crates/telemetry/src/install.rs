@@ -1,15 +1,20 @@
-//! What a process installs once, at its beginning: the log to standard error, and the export where one is asked for.
+//! What a process installs once, at its beginning: the log to standard error, the export where one is asked for, and the
+//! instruments that `/metrics` shows.
 //!
-//! Without an endpoint no thread is started and no span is recorded. The library's own variables hold
+//! One set of instruments, read by as many as there are. Without an endpoint no thread is started and no span is recorded. The library's own variables hold
 //! (`OTEL_EXPORTER_OTLP_ENDPOINT`, its two kinds by signal, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`,
 //! `OTEL_TRACES_SAMPLER`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`,
 //! `OTEL_SDK_DISABLED` …); what is given in `Settings` goes before them.
 
-use crate::collector::Collector;
+use crate::collector::{Collector, resource};
+use crate::endpoint::Endpoint;
 use crate::{instruments, spans};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
@@ -35,6 +40,20 @@ pub struct Settings {
     /// Where a collector takes OTLP over gRPC, such as `http://127.0.0.1:4317`. Absent: as the environment says, and
     /// nothing is exported where it does not.
     pub otlp_endpoint: Option<String>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere where absent.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How a line of the log looks.
+    pub log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line: `timestamp`, `level`, `target`, `message` and the line's own fields.
+    Json,
 }
 
 impl std::fmt::Debug for Settings {
@@ -43,6 +62,8 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("service", &self.service)
             .field("level", &self.level)
+            .field("metrics_listen", &self.metrics_listen)
+            .field("log_format", &self.log_format)
             .finish_non_exhaustive()
     }
 }
@@ -51,6 +72,9 @@ impl std::fmt::Debug for Settings {
 #[must_use = "dropping it ends the export"]
 pub struct Installed {
     collector: Option<Collector>,
+    endpoint: Option<Endpoint>,
+    /// Present where nothing is exported and the endpoint alone reads.
+    _metrics: Option<SdkMeterProvider>,
 }
 
 impl std::fmt::Debug for Installed {
@@ -63,6 +87,11 @@ impl Installed {
     /// Whether traces and metrics are exported.
     pub fn exports(&self) -> bool {
         self.collector.is_some()
+    }
+
+    /// What is to be served over HTTP, on the runtime that does the work; absent where no address was given.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint.clone()
     }
 
     /// Sends what is left, for at most `within`, and ends the export. It blocks: no place for a thread of the runtime.
@@ -81,55 +110,102 @@ impl Drop for Installed {
     }
 }
 
-/// Installs the log and, where an endpoint is given, the export. An endpoint that is no address is told in the log, and
-/// the work goes on without an export. Calling it twice leaves the first.
+/// The format that was installed, for who writes to standard error past the log.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Whether whatever goes to standard error has to be a JSON object a line.
+pub fn log_is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Installs the log and, where they are asked for, the export and the instruments behind `/metrics`. An endpoint that is no
+/// address is told in the log, and the work goes on without an export. Calling it twice leaves the first.
 pub fn install(settings: &Settings) -> Installed {
-    let wanted = is_wanted(settings) && instruments::instruments().is_none();
-    let (collector, refused) = match wanted.then(|| Collector::start(settings)) {
-        Some(Ok(collector)) => (Some(collector), None),
-        Some(Err(refused)) => (None, Some(refused)),
-        None => (None, None),
-    };
-    install_subscriber(&settings.level, collector.as_ref());
-    if let Some(collector) = &collector {
-        instruments::make(&collector.metrics.meter(SCOPE));
+    let is_first = instruments::instruments().is_none();
+    let listen = settings.metrics_listen.filter(|_| is_first);
+    let (metrics, mut endpoint) = readers(listen);
+    let mut alone = None;
+    let (mut collector, mut refused) = (None, None);
+    if is_first && is_wanted(settings) {
+        match Collector::start(settings, metrics) {
+            Ok(started) => collector = Some(started),
+            Err(why) => {
+                refused = Some(why);
+                let (metrics, another) = readers(listen);
+                endpoint = another;
+                alone = endpoint.is_some().then(|| metrics.with_resource(resource(settings)).build());
+            }
+        }
+    } else if endpoint.is_some() {
+        alone = Some(metrics.with_resource(resource(settings)).build());
+    }
+    FORMAT.get_or_init(|| settings.log_format);
+    install_subscriber(&settings.level, settings.log_format, collector.as_ref());
+    if let Some(metrics) = collector.as_ref().map(|c| &c.metrics).or(alone.as_ref()) {
+        instruments::make(&metrics.meter(SCOPE));
     }
     if let Some(refused) = refused {
         tracing::warn!("{refused}; no traces and metrics are exported");
     }
-    Installed { collector }
+    Installed { collector, endpoint, _metrics: alone }
+}
+
+/// Metrics that the endpoint reads, where there is to be one; nobody else reads them yet.
+fn readers(listen: Option<SocketAddr>) -> (MeterProviderBuilder, Option<Endpoint>) {
+    let metrics = SdkMeterProvider::builder();
+    let Some(listen) = listen else { return (metrics, None) };
+    let registry = prometheus::Registry::new();
+    let shown =
+        opentelemetry_prometheus::exporter().with_registry(registry.clone()).scope_info_enabled(false);
+    match shown.build() {
+        Ok(reader) => (metrics.with_reader(reader), Some(Endpoint { registry, listen })),
+        // A registry that was made here holds nothing that could be in the way.
+        Err(_) => (metrics, None),
+    }
 }
 
 /// Installs the log alone: `filter` as in `RUST_LOG` (such as `info` or `worker=debug`). Calling it twice leaves the
 /// first.
 pub fn install_log(filter: &str) {
-    install_subscriber(filter, None);
+    install_subscriber(filter, LogFormat::Text, None);
 }
 
-fn install_subscriber(filter: &str, collector: Option<&Collector>) {
+fn install_subscriber(filter: &str, format: LogFormat, collector: Option<&Collector>) {
     // Not one stack with an absent layer: that counts as one that wants to see every span, and they would all be made.
     let installed = match collector {
         Some(collector) => tracing_subscriber::registry()
             .with(exported_spans(&collector.traces))
-            .with(log_lines(filter))
+            .with(log_lines(filter, format))
             .try_init(),
-        None => tracing_subscriber::registry().with(log_lines(filter)).try_init(),
+        None => tracing_subscriber::registry().with(log_lines(filter, format)).try_init(),
     };
     // A second installation (tests in one process) is refused by the library, and that is fine.
     drop(installed);
 }
 
 /// What writes the log to standard error.
-fn log_lines<S>(filter: &str) -> impl Layer<S>
+fn log_lines<S>(filter: &str, format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_filter(filter.and(filter_fn(is_for_the_log)))
+    let filter = filter.and(filter_fn(is_for_the_log));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines
+            .with_target(false)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .with_filter(filter)
+            .boxed(),
+        // Spans of libraries are no part of a line: what they carry was never looked through.
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed(),
+    }
 }
 
 /// What hands the spans made in `spans` to the export, and nothing else: no library's spans, and no line of the log.

@@ -4,6 +4,7 @@
 //! endpoint the one cost of a recording is the look that finds nothing here.
 
 use crate::names::{self, Name};
+use crate::overview::Board;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 
 /// Entries by state, by run. Shared with the export that reads it.
 type Entries = Arc<Mutex<BTreeMap<i64, BTreeMap<String, u64>>>>;
+/// Kind and batch of runs.
+type Described = Arc<Mutex<BTreeMap<i64, (&'static str, String)>>>;
 
 pub(crate) struct Instruments {
     pub(crate) sent: Counter<u64>,
@@ -44,7 +47,16 @@ pub(crate) struct Instruments {
     pub(crate) parked: Counter<u64>,
     pub(crate) released: Counter<u64>,
     pub(crate) page: Gauge<u64>,
+    pub(crate) broker_up: Gauge<f64>,
+    pub(crate) broker_blocked: Gauge<f64>,
+    pub(crate) queue_ready: Gauge<f64>,
+    pub(crate) queue_unacked: Gauge<f64>,
+    pub(crate) database_up: Gauge<f64>,
+    pub(crate) database_latency: Gauge<f64>,
+    pub(crate) leads: Gauge<f64>,
+    pub(crate) board: Board,
     entries: Entries,
+    described: Described,
 }
 
 /// The instruments, if this process exports.
@@ -71,8 +83,10 @@ impl Instruments {
                 .with_boundaries(bounds.to_vec())
                 .build()
         };
-        let entries = Entries::default();
-        observe_entries(meter, &entries);
+        let (entries, described) = (Entries::default(), Described::default());
+        observe_entries(meter, &entries, &described);
+        let board = Board::default();
+        board.observe(meter);
         Self {
             sent: counter(names::SENT),
             consumed: counter(names::CONSUMED),
@@ -94,7 +108,16 @@ impl Instruments {
                 .with_unit(names::PAGE.unit)
                 .with_description(names::PAGE.meaning)
                 .build(),
+            broker_up: gauge(names::BROKER_UP),
+            broker_blocked: gauge(names::BROKER_BLOCKED),
+            queue_ready: gauge(names::QUEUE_READY),
+            queue_unacked: gauge(names::QUEUE_UNACKED),
+            database_up: gauge(names::DATABASE_UP),
+            database_latency: gauge(names::DATABASE_LATENCY),
+            leads: gauge(names::LEADS),
+            board,
             entries,
+            described,
         }
     }
 
@@ -107,6 +130,15 @@ impl Instruments {
         }
     }
 
+    /// Says what a run is.
+    pub(crate) fn describe(&self, run: i64, kind: &'static str, batch: &str) {
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.insert(run, (kind, batch.to_owned()));
+        while described.len() > 2 * RUNS {
+            described.pop_first();
+        }
+    }
+
     /// Tells nothing of any run any more.
     pub(crate) fn forget_entries(&self) {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -114,20 +146,27 @@ impl Instruments {
 }
 
 /// The library reads the entries when it exports, so that a run that is no longer ours is no longer told.
-fn observe_entries(meter: &Meter, entries: &Entries) {
-    let entries = Arc::clone(entries);
+fn observe_entries(meter: &Meter, entries: &Entries, described: &Described) {
+    let (entries, described) = (Arc::clone(entries), Arc::clone(described));
     meter
         .u64_observable_gauge(names::ENTRIES.name)
         .with_unit(names::ENTRIES.unit)
         .with_description(names::ENTRIES.meaning)
         .with_callback(move |observer| {
             let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let described = described.lock().unwrap_or_else(PoisonError::into_inner);
             for (run, counts) in entries.iter() {
+                let of_run = KeyValue::new("mfa_migrate.run", *run);
+                let more = described.get(run).map(|(kind, batch)| {
+                    [
+                        KeyValue::new("mfa_migrate.kind", *kind),
+                        KeyValue::new("mfa_migrate.batch", batch.clone()),
+                    ]
+                });
                 for (state, n) in counts {
-                    let labels = [
-                        KeyValue::new("mfa_migrate.run", *run),
-                        KeyValue::new("mfa_migrate.state", state.clone()),
-                    ];
+                    let mut labels = vec![of_run.clone()];
+                    labels.extend(more.iter().flatten().cloned());
+                    labels.push(KeyValue::new("mfa_migrate.state", state.clone()));
                     observer.observe(*n, &labels);
                 }
             }

@@ -1,16 +1,20 @@
 //! What every process needs to be seen and stopped: the log, traces and metrics, the shutdown signal, and in test builds
 //! crash points. The only crate that knows OpenTelemetry; the others call plain functions.
 //!
-//! Logs go to standard error, traces and metrics to a collector where one is named. Nothing here ever takes a number, a
+//! Logs go to standard error, traces and metrics to a collector where one is named, and metrics are shown to Prometheus
+//! where an address is given. Nothing here ever takes a number, a
 //! secret, a token or a user, and nothing here ever makes the work wait.
 
 mod causes;
 mod collector;
 mod crash;
+mod endpoint;
 mod install;
 mod instruments;
 mod names;
+mod overview;
 mod processing;
+mod readiness;
 mod record;
 mod shutdown;
 mod spans;
@@ -20,13 +24,16 @@ pub use crash::{
     CRASH_POINTS, CUTOVER_CRASH_POINTS, FORGET_CRASH_POINTS, PASS_CRASH_POINTS, ROLLBACK_CRASH_POINTS,
     crash_point,
 };
-pub use install::{Installed, Settings, install, install_log};
-pub use names::{Kind, NAMES, Name};
+pub use endpoint::{Endpoint, EndpointError, listen_address};
+pub use install::{Installed, LogFormat, Settings, install, install_log, log_is_json};
+pub use names::{Kind, NAMES, Name, all_names};
+pub use overview::{JournalView, Overview, RunView, describe_run, forget_overview, show_overview};
 pub use processing::Processing;
+pub use readiness::{Need, needs, tell_need};
 pub use record::{
-    Place, Request, exports, forget_entries, ledger_operation, record_consumed, record_leases_expired,
-    record_parked_message, record_quota_granted, record_quota_verdict, record_released, record_request,
-    record_sent, record_settled, set_entries, set_quota, set_step,
+    Place, Request, exports, ledger_operation, record_consumed, record_leases_expired, record_parked_message,
+    record_quota_granted, record_quota_verdict, record_released, record_request, record_sent, record_settled,
+    set_broker, set_database, set_entries, set_leads, set_queue, set_quota, set_step,
 };
 pub use shutdown::{Shutdown, shutdown_on_signal};
 pub use spans::{

@@ -119,11 +119,6 @@ pub fn set_entries<'a>(run: i64, counts: impl IntoIterator<Item = (&'a str, u64)
     });
 }
 
-/// This process no longer leads: it tells nothing of runs any more, so that no two tell different figures.
-pub fn forget_entries() {
-    with(Instruments::forget_entries);
-}
-
 /// Orders of a run were published.
 pub fn record_released(run: i64, n: u64) {
     with(|i| i.released.add(n, &[of_run(run)]));
@@ -161,6 +156,44 @@ pub fn set_quota(bucket: &'static str, rate_per_s: f64, held_for: Option<Duratio
         i.rate.record(rate_per_s, &labels);
         i.hold.record(held_for.unwrap_or_default().as_secs_f64(), &labels);
     });
+}
+
+/// A connection to the broker: whether it is up, and whether the broker takes nothing over it.
+pub fn set_broker(role: &'static str, is_up: bool, is_blocked: bool) {
+    with(|i| {
+        let labels = [KeyValue::new("mfa_migrate.role", role)];
+        i.broker_up.record(one_if(is_up), &labels);
+        i.broker_blocked.record(one_if(is_blocked), &labels);
+    });
+}
+
+/// How much lies in a queue.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating")]
+pub fn set_queue(place: &Place, ready: usize, unacked: usize) {
+    with(|i| {
+        let labels = [KeyValue::new("messaging.destination.name", place.destination.clone())];
+        i.queue_ready.record(ready as f64, &labels);
+        i.queue_unacked.record(unacked as f64, &labels);
+    });
+}
+
+/// The ledger's database answered within so long, or it did not.
+pub fn set_database(answered_within: Option<Duration>) {
+    with(|i| {
+        i.database_up.record(one_if(answered_within.is_some()), &[]);
+        if let Some(took) = answered_within {
+            i.database_latency.record(took.as_secs_f64(), &[]);
+        }
+    });
+}
+
+/// Whether this coordinator leads.
+pub fn set_leads(leads: bool) {
+    with(|i| i.leads.record(one_if(leads), &[]));
+}
+
+fn one_if(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
 }
 
 /// Times a call of the ledger by the call's name, and counts whether it failed.

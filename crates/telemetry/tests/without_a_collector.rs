@@ -2,13 +2,19 @@
 //! installed holds for a process.
 
 use std::time::Duration;
-use telemetry::{Place, Settings};
+use telemetry::{LogFormat, Place, Settings};
 
 #[test]
 fn without_an_endpoint_there_are_no_spans_and_no_headers_however_talkative_the_log() {
-    let settings = Settings { service: "mfa-migrate", level: "trace".to_owned(), otlp_endpoint: None };
+    let settings = Settings {
+        service: "mfa-migrate",
+        level: "trace".to_owned(),
+        otlp_endpoint: None,
+        metrics_listen: None,
+        log_format: LogFormat::Text,
+    };
     let installed = telemetry::install(&settings);
-    assert!(!installed.exports());
+    assert!(!installed.exports() && installed.endpoint().is_none());
     let place = Place { system: "embedded", destination: "orders".to_owned() };
     let span = telemetry::send_span(&place, 1);
     assert!(span.is_disabled());

@@ -26,6 +26,7 @@ mod resume;
 mod rig;
 mod rollback;
 mod synthetic;
+mod telemetry;
 mod way_back;
 
 use anyhow::{Context, bail};
@@ -34,7 +35,7 @@ use options::{FLAGS, Options};
 use std::io::Write;
 
 /// The benches and what they are about.
-const BENCHES: [(&str, &str); 13] = [
+const BENCHES: [(&str, &str); 14] = [
     ("plan", "users planned a second on one core, normalising included"),
     ("inspect", "inspect over 500,000 users: speed against a bare loop of serde_json, and memory"),
     ("migrate", "20,000 users into a tenant without throttle: requests, round trips and CPU a user"),
@@ -62,6 +63,10 @@ const BENCHES: [(&str, &str); 13] = [
         "a second datafile of 100,000 users with 1 % changed: requests beyond, and time a user (two minutes)",
     ),
     ("control", "from `batch pause` to the last write, with 16 workers (two minutes)"),
+    (
+        "telemetry",
+        "CPU of a migration with traces and metrics on to that of one without, five pairs (five minutes)",
+    ),
     ("growth", "10,000 to 500,000 users through broker and PostgreSQL: CPU a user and memory (half an hour)"),
 ];
 
@@ -95,6 +100,7 @@ async fn main() -> anyhow::Result<()> {
         "rollback" => rollback::measure(&options).await?,
         "delta" => delta::measure(&options).await?,
         "control" => control::measure(&options).await?,
+        "telemetry" => telemetry::measure(&options).await?,
         "growth" => growth::measure(&options).await?,
         _ => bail!("there is no bench {name}; run tests/bench without a name for a list"),
     };

@@ -13,7 +13,7 @@ use ledger::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
     NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
-    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
 use ledger::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
@@ -149,6 +149,7 @@ through_the_door! {
     fn file_intents(run: RunId, rows: &[NewIntent]) -> Vec<i64>;
     fn finish(run: RunId, rows: &[Finish]) -> Vec<i64>;
     fn counts(run: RunId) -> Counts;
+    fn standing(run: RunId) -> Standing;
     fn proven(run: RunId) -> Vec<String>;
     fn code_counts(run: RunId) -> Vec<(String, u64)>;
     fn checkpoint(run: RunId, step: &str, page: u32) -> Checkpoint;

@@ -10,7 +10,7 @@ const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
 /// A port of 127.0.0.1 on which nobody listens.
-pub(super) fn free() -> u16 {
+pub fn free() -> u16 {
     // Processes start at places of their own; two tests of one process never get the same port.
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id().wrapping_mul(97) % u32::from(COUNT)) as u16;

@@ -29,6 +29,17 @@ struct Shared {
     blocked: Mutex<Option<(Instant, String)>>,
 }
 
+/// How one of the two connections stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkStanding {
+    /// `publish` or `consume`.
+    pub role: &'static str,
+    /// It is up.
+    pub is_up: bool,
+    /// The broker takes nothing over it, by an alarm of its own.
+    pub is_blocked: bool,
+}
+
 /// A connection that is kept up. The last handle closes it.
 pub(crate) struct Link {
     shared: Arc<Shared>,
@@ -93,6 +104,12 @@ impl Link {
             State::Up(connection) if connection.status().connected() => Some(Arc::clone(connection)),
             State::Up(_) | State::Away { .. } | State::Closed => None,
         }
+    }
+
+    /// Whether it is up, and whether the broker takes nothing over it.
+    pub(crate) fn standing(&self) -> LinkStanding {
+        let blocked = self.shared.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        LinkStanding { role: self.shared.role, is_up: self.now().is_some(), is_blocked: blocked.is_some() }
     }
 
     /// What keeps it from working.

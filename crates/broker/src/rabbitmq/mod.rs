@@ -19,6 +19,7 @@ mod tags;
 mod topology;
 mod wire;
 
+pub use link::LinkStanding;
 pub use queue::RabbitQueue;
 pub use settings::{Purpose, Settings};
 
@@ -94,6 +95,11 @@ impl Rabbit {
         let consumer = Arc::new(Consumer::new(Arc::clone(&self.shared.consuming), Arc::clone(&spec)));
         self.consumers().push(Arc::downgrade(&consumer));
         Ok(RabbitQueue::new(Arc::clone(&self.shared), spec, parked, consumer))
+    }
+
+    /// How the connections stand, that which publishes and that which consumes.
+    pub fn standing(&self) -> [LinkStanding; 2] {
+        [self.shared.publishing.standing(), self.shared.consuming.standing()]
     }
 
     /// The orderly end: all queues are closed, what was settled is told to the broker, the connections are closed. What

@@ -22,11 +22,31 @@ pub(crate) struct Config {
     /// Where traces and metrics go, by OTLP over gRPC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) tls: Tls,
     pub(crate) graph: Graph,
     pub(crate) cutover: Cutover,
     pub(crate) worker: Worker,
     pub(crate) policy: Policy,
+}
+
+/// What a process shows of itself, beside what it exports.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// Where `/metrics`, `/healthz` and `/readyz` are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listen: Option<Listen>,
+    /// `text` or `json`.
+    pub(crate) log_format: String,
+}
+
+/// As it is written: a port is a number to whoever writes the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Listen {
+    Port(u16),
+    Address(String),
 }
 
 /// Whom the broker is believed, and who we are to it. The database takes the same from its URL (`sslrootcert`, `sslcert`,
@@ -143,12 +163,19 @@ impl Default for Config {
             old_key_files: Vec::new(),
             queue_prefix: "mfa-migrate".to_owned(),
             otlp_endpoint: None,
+            telemetry: Telemetry::default(),
             tls: Tls::default(),
             graph: Graph::default(),
             cutover: Cutover::default(),
             worker: Worker::default(),
             policy: Policy::default(),
         }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { listen: None, log_format: "text".to_owned() }
     }
 }
 
@@ -180,6 +207,8 @@ impl Config {
         self.broker_kind()?;
         self.ledger_kind()?;
         self.cloud()?;
+        self.metrics_listen()?;
+        self.log_format()?;
         if self.worker.lease_s <= self.graph.request_timeout_s + self.graph.clock_skew_s {
             return Err(Error::Invalid(format!(
                 "worker.lease_s = {} leaves no time for a write: it must be more than graph.request_timeout_s + \
@@ -259,6 +288,31 @@ impl Config {
             certificate_file: self.tls.certificate_file.clone(),
             key_file: self.tls.key_file.clone(),
             ..broker::Settings::default()
+        }
+    }
+
+    /// Where metrics and probes are shown, if anywhere.
+    pub(crate) fn metrics_listen(&self) -> Result<Option<std::net::SocketAddr>, Error> {
+        let text = match &self.telemetry.listen {
+            None => return Ok(None),
+            Some(Listen::Port(port)) => port.to_string(),
+            Some(Listen::Address(text)) => text.clone(),
+        };
+        let read = telemetry::listen_address(&text).ok_or_else(|| {
+            Error::Invalid(format!(
+                "telemetry.listen \"{text}\" is none that can be used: a port such as 9464, which this machine alone sees, or \
+                 an address with its port, such as 0.0.0.0:9464"
+            ))
+        });
+        read.map(Some)
+    }
+
+    /// How a line of the log looks.
+    pub(crate) fn log_format(&self) -> Result<telemetry::LogFormat, Error> {
+        match self.telemetry.log_format.as_str() {
+            "text" => Ok(telemetry::LogFormat::Text),
+            "json" => Ok(telemetry::LogFormat::Json),
+            other => Err(Error::Invalid(format!("telemetry.log_format \"{other}\" is none of text, json"))),
         }
     }
 

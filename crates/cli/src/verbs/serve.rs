@@ -11,19 +11,21 @@ use crate::config::Config;
 use crate::engine;
 use crate::meter::Meter;
 use crate::notices::Notices;
+use crate::probe::{self, Probe, Sending};
 use crate::quota::Book;
 use crate::services::{ACCOUNT, AGAIN, HEARTBEAT};
 use crate::{Exit, Usage, keys, lines};
 use anyhow::{Context, bail};
 use broker::{Purpose, Queue, Rabbit};
 use contract::{Disposition, Sealer, SnapshotManifest};
-use coordinator::{Channel, Coordinator};
+use coordinator::{Channel, Coordinator, Watch, Watched};
 use graph::{Pace, Reader, Writer};
 use ledger::{Ledger, Presence, ServiceKind};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use telemetry::{Shutdown, shutdown_on_signal};
+use telemetry::{Need, Shutdown, shutdown_on_signal};
 use worker::{Hands, Worker};
 
 /// How long a service that was asked to stop goes on with what it has in hand. Service managers wait 90 s.
@@ -49,17 +51,26 @@ async fn extractor(
     json: bool,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Exit> {
+    telemetry::needs(&[Need::Broker]);
     let sealer = keys::shared_sealer(config)?;
     let notices = Notices::new("extract");
+    let sending = Sending::default();
     let datafile = match (&verb.watch, &verb.datafile) {
-        (Some(path), _) => return watch::run(verb, path, config, &sealer, json, shutdown).await,
+        (Some(path), _) => {
+            return tokio::select! {
+                watched = watch::run(verb, path, config, &sealer, json, shutdown, &sending) => watched,
+                never = sending.keep() => match never {},
+            };
+        }
         (None, Some(path)) => path,
         (None, None) => bail!(Usage("name a datafile with --datafile FILE or --watch FILE".to_owned())),
     };
     let surveyed = engine::survey_file(datafile, &verb.side, &notices).await?;
-    let Some(manifest) = send(surveyed, config, &sealer, &notices, shutdown).await? else {
-        return Ok(Exit::Stopped);
+    let sent = tokio::select! {
+        sent = send(surveyed, config, &sealer, &notices, shutdown, &sending) => sent?,
+        never = sending.keep() => match never {},
     };
+    let Some(manifest) = sent else { return Ok(Exit::Stopped) };
     notices.end();
     say_sent(&manifest, json)?;
     if !json {
@@ -75,8 +86,11 @@ async fn send(
     sealer: &Sealer,
     notices: &Notices,
     shutdown: &Shutdown,
+    sending: &Sending,
 ) -> anyhow::Result<Option<SnapshotManifest>> {
+    let on_its_way = sending.begin();
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(None) };
+    on_its_way.reached(&rabbit);
     let Some(queue) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { return Ok(None) };
     notices.step("sending the datafile's users, sealed, to the broker");
     let sent = tokio::spawn(surveyed.publish(sealer.clone(), Arc::clone(&queue)));
@@ -106,6 +120,7 @@ fn say_sent(manifest: &SnapshotManifest, json: bool) -> anyhow::Result<()> {
 
 /// Moves users until it is told to stop.
 async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    probe::begin(&[Need::Broker, Need::Database]);
     let sealer = keys::shared_sealer(config)?;
     let graph = config.graph()?;
     let Some(ledger) = opened(config, shutdown).await? else { return Ok(Exit::Stopped) };
@@ -126,6 +141,13 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         config.worker_settings(),
         engine::name(),
     ));
+    let probe = Probe {
+        rabbit: Some(rabbit.clone()),
+        queues: vec![Arc::clone(&orders)],
+        ledger: Some(Arc::clone(&ledger)),
+        pace: Some(pace.clone()),
+        leads: None,
+    };
     tracing::info!(name = engine::name(), "the worker serves");
     let mut working = tokio::spawn(Arc::clone(&worker).run(shutdown.clone()));
     let ended = tokio::select! {
@@ -133,6 +155,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
         () = past_deadline(shutdown) => None,
         never = alive(ledger.as_ref(), ServiceKind::Worker, || orders.waits_for().or_else(|| lines::held(&pace.status()))) => match never {},
         never = accounts(&meter, &worker) => match never {},
+        never = probe.keep() => match never {},
     };
     rabbit.shut_down(FAREWELL).await;
     if let Some(run) = worker.latest_run() {
@@ -145,7 +168,7 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         None => {
-            eprintln!(
+            say!(
                 "what was in hand took longer than {} s to finish; it is taken up by others when its leases end",
                 STOP_DEADLINE.as_secs()
             );
@@ -156,6 +179,8 @@ async fn worker(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
 
 /// Waits for its turn to lead, then files and drives until it is told to stop or another leads.
 async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    probe::begin(&[Need::Broker, Need::Database, Need::Leadership]);
+    let leads = Arc::new(AtomicBool::new(false));
     let sealer = keys::shared_sealer(config)?;
     let graph = config.graph()?;
     let Some(rabbit) = connected(config, shutdown).await? else { return Ok(Exit::Stopped) };
@@ -165,12 +190,20 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
         let pace = Pace::shared(Arc::new(Book(Arc::clone(&ledger))));
         let Some(snapshots) = queue(&rabbit, Purpose::Snapshot, shutdown).await? else { break };
         let Some(orders) = queue(&rabbit, Purpose::Work, shutdown).await? else { break };
+        let probe = Probe {
+            rabbit: Some(rabbit.clone()),
+            queues: vec![Arc::clone(&snapshots), Arc::clone(&orders)],
+            ledger: Some(Arc::clone(&ledger)),
+            pace: None,
+            leads: Some(Arc::clone(&leads)),
+        };
         let name = engine::name();
         let waiting = || Some("another coordinator leads; this one takes over when it is gone".to_owned());
         let lead = tokio::select! {
             () = shutdown.requested() => break,
             lead = ledger.lead(&name) => lead,
             never = alive(ledger.as_ref(), ServiceKind::Coordinator, waiting) => match never {},
+            never = probe.keep() => match never {},
         };
         let mut lead = match lead {
             Ok(lead) => lead,
@@ -198,17 +231,23 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             grace: settings.request_timeout + settings.skew,
             now_ms: crate::lines::now_ms,
         };
+        let watched = Watched { lease: settings.lease, now_ms: crate::lines::now_ms, pace: None };
+        let mut watch = Watch::new(Coordinator::clone(&coordinator), watched);
         let serving = coordinator.serve(reader, Arc::clone(&snapshots), channel, shutdown.clone());
+        leads.store(true, Ordering::Relaxed);
         let hindrance = || snapshots.waits_for().or_else(|| orders.waits_for());
         let ended = tokio::select! {
             ended = serving => Some(ended),
             _ = lead.lost.wait_for(|lost| *lost) => None,
             () = past_deadline(shutdown) => break,
             never = alive(ledger.as_ref(), ServiceKind::Coordinator, hindrance) => match never {},
+            never = probe.keep() => match never {},
+            never = watch.keep() => match never {},
         };
+        leads.store(false, Ordering::Relaxed);
         snapshots.close();
         orders.close();
-        telemetry::forget_entries();
+        telemetry::forget_overview();
         match ended {
             Some(Ok(())) => {}
             Some(Err(error)) if error.is_deposed() => tracing::warn!("another coordinator leads now"),

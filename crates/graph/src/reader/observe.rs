@@ -13,6 +13,7 @@ use crate::wire::{encode, error_code_of};
 use contract::{Authenticator, DefaultMethod, Disposition, EntraId, HardwareOath, Target, UserMethods};
 use serde::Deserialize;
 use serde_json::Value;
+use telemetry::Instrument;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -93,7 +94,9 @@ impl Reader {
                 && let Some((position, paths)) = bundles.next()
             {
                 let reader = self.clone();
-                under_way.spawn(async move { (position, reader.bundle(Version::Beta, paths).await) });
+                let look = async move { (position, reader.bundle(Version::Beta, paths).await) };
+                // A task of its own is in no span by itself, and its requests would belong to nobody.
+                under_way.spawn(look.in_current_span());
             }
             let Some(done) = under_way.join_next().await else { break };
             if let Ok((position, found)) = done

@@ -22,6 +22,7 @@ mod releases;
 mod runs;
 mod sharing;
 mod snapshots;
+mod standing;
 mod steps;
 mod way_back;
 mod write_ahead;
@@ -38,6 +39,7 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     write_ahead::check(&fresh).await;
     endings::check(&fresh).await;
     looking::check(&fresh).await;
+    standing::check(&fresh).await;
     history::check(&fresh).await;
     sharing::check(&fresh).await;
     batches::check(&fresh).await;

@@ -28,6 +28,7 @@ mod presence;
 mod release;
 mod run;
 mod snapshot;
+mod standing;
 mod steps;
 mod touched;
 mod users;
@@ -37,7 +38,7 @@ use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
     NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
-    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
@@ -430,6 +431,12 @@ impl Ledger for PgLedger {
 
     async fn counts(&self, run: RunId) -> Result<Counts, Error> {
         self.connections.read("counting users", run, |db, run| Box::pin(look::counts(db, *run))).await
+    }
+
+    async fn standing(&self, run: RunId) -> Result<Standing, Error> {
+        self.connections
+            .read("looking how a run stands", run, |db, run| Box::pin(standing::of(db, *run)))
+            .await
     }
 
     async fn proven(&self, run: RunId) -> Result<Vec<String>, Error> {

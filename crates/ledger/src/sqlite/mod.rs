@@ -25,6 +25,7 @@ mod run;
 #[cfg(test)]
 mod scale;
 mod snapshot;
+mod standing;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
     NewBatch, NewIntent, Newer, OpenedRun, PaceStep, ParkedMessage, Presence, RecordCursor, Release,
-    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, StepCounts, UserCursor, UserHistory,
+    ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
@@ -411,6 +412,10 @@ impl Ledger for SqliteLedger {
 
     async fn counts(&self, run: RunId) -> Result<Counts, Error> {
         self.connections.read("counting users", move |db| Box::pin(look::counts(db, run))).await
+    }
+
+    async fn standing(&self, run: RunId) -> Result<Standing, Error> {
+        self.connections.read("looking how a run stands", move |db| Box::pin(standing::of(db, run))).await
     }
 
     async fn proven(&self, run: RunId) -> Result<Vec<String>, Error> {

@@ -9,6 +9,7 @@ use crate::args::ServeExtractor;
 use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::engine::{self, Surveyed};
 use crate::notices::Notices;
+use crate::probe::Sending;
 use crate::{Exit, Usage};
 use anyhow::{Context, bail};
 use contract::{Disposition, LastSent, Sealer, SnapshotId};
@@ -51,6 +52,7 @@ pub(super) async fn run(
     sealer: &Sealer,
     json: bool,
     shutdown: &Shutdown,
+    sending: &Sending,
 ) -> anyhow::Result<Exit> {
     let every = every(&verb.every)?;
     if config.broker_kind()? == BrokerKind::Embedded {
@@ -76,7 +78,8 @@ pub(super) async fn run(
         None => format!("watching {}", datafile.display()),
     });
     let waits = Waits::default();
-    let site = Site { every, sent_file, config, sealer, json, shutdown, notices: &notices, waits: &waits };
+    let site =
+        Site { every, sent_file, config, sealer, json, shutdown, notices: &notices, waits: &waits, sending };
     let watched = tokio::select! {
         watched = site.watch(Watch::new(source, sent)) => watched,
         never = present(config, &waits) => match never {},
@@ -95,6 +98,7 @@ struct Site<'a> {
     shutdown: &'a Shutdown,
     notices: &'a Notices,
     waits: &'a Waits,
+    sending: &'a Sending,
 }
 
 impl Site<'_> {
@@ -147,15 +151,16 @@ impl Site<'_> {
     /// Sends it; nothing where it has to be tried again.
     async fn send(&self, surveyed: Surveyed) -> anyhow::Result<Option<()>> {
         let id = surveyed.id();
-        let error = match send(surveyed, self.config, self.sealer, self.notices, self.shutdown).await {
-            Ok(Some(manifest)) => {
-                keep(&self.sent_file, id, self.notices);
-                say_sent(&manifest, self.json)?;
-                return Ok(Some(()));
-            }
-            Ok(None) => return Ok(None),
-            Err(error) => error,
-        };
+        let error =
+            match send(surveyed, self.config, self.sealer, self.notices, self.shutdown, self.sending).await {
+                Ok(Some(manifest)) => {
+                    keep(&self.sent_file, id, self.notices);
+                    say_sent(&manifest, self.json)?;
+                    return Ok(Some(()));
+                }
+                Ok(None) => return Ok(None),
+                Err(error) => error,
+            };
         match error.downcast_ref::<PublishError>() {
             Some(PublishError::Source(moved)) => {
                 self.waits.tell(self.notices, Some(format!("{moved}; it is looked at again")));

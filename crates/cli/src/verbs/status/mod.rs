@@ -7,7 +7,8 @@ use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::engine::{ALL, Engine};
 use crate::{Exit, lines, services};
 use contract::{RunKind, RunState};
-use eta::{Watching, settled_of};
+use coordinator::settled_of;
+use eta::Watching;
 use ledger::{Checkpoint, Counts, ParkedMessage, Run, Seen, ServiceKind};
 use std::time::Duration;
 
@@ -250,7 +251,9 @@ async fn reason(engine: &Engine, run: &Run, counts: &Counts) -> anyhow::Result<O
         lines::paced(&ledger.learned_rates().await?, now_s)
     };
     let slowed = hindrance.or(snoozed).or(paced);
-    let capped = eta::max_rate(engine)
+    let capped = engine
+        .coordinator
+        .max_rate()
         .await?
         .map(|writes| format!("max-rate lets {writes} writes/s through, for all batches"));
     let reasons: Vec<String> = slowed.into_iter().chain(capped).collect();
