@@ -150,6 +150,8 @@ fn it_must_be_confirmed_by_name_and_says_first_what_is_lost() {
     let told = forget(&site, "all").expect(&[0]).json();
     assert_eq!(told["usersWithoutWayBack"], 0, "whoever was taken back loses nothing: {told}");
     Site::at("http://127.0.0.1:9").run(&["forget", "--batch", "all"]).expect(&[2]);
+    let help = site.run(&["forget", "--help"]).expect(&[0]).out;
+    assert!(help.contains("VACUUM") && help.contains("kept in step"), "{help}");
 }
 
 #[test]

@@ -48,7 +48,12 @@ pub(crate) enum Verb {
     Generate(Generate),
     /// Shows what a datafile holds, and every problem, by code; writes nothing
     Inspect(Inspect),
-    /// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody
+    /// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody.
+    ///
+    /// The datafile shows methods, PIN modes, languages and the like (a PIN itself is never read). What it does not show
+    /// (RADIUS, LDAP, AD FS, the portal) is stated in a TOML file: `[mfa_server] in_use = […], not_in_use = […]` with ids of
+    /// features, and a table `[[radius]]`, `[[ldap]]` or `[[adfs]]` for each of what hangs on MFA Server. `assess --template`
+    /// prints one with every key explained; unknown keys are errors, and what is not stated is reported as not known.
     Assess(Box<Assess>),
     /// Plans, prints or saves the plans; writes nothing to Graph
     Rehearse(Rehearse),
@@ -67,7 +72,20 @@ pub(crate) enum Verb {
     Show(Show),
     /// One row a user and method, forward and back, with codes, and the lists that people work through
     Report(Report),
-    /// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not
+    /// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not.
+    ///
+    /// Gone afterwards: the records as the datafile stated them, the values before our first write, the values that we meant to
+    /// write, and those in results. Kept: who was moved and when, every code and outcome, the serials of tokens that we made,
+    /// and the journal, whose chain stays whole. It says first what can no longer be taken back, and asks for the name to be
+    /// typed, or given by --confirm.
+    ///
+    /// Refused while a run is not over, while anybody is in doubt or unsettled, while a batch that is kept in step needs it, and
+    /// for a batch that was never moved. It may be killed at any moment: the same command goes on.
+    ///
+    /// A ledger in a file is written anew at the end, so that no byte stays behind; that takes as much room again for a while.
+    /// In PostgreSQL removed rows stay in the tables until VACUUM (autovacuum does it by itself, `VACUUM FULL` gives the room
+    /// back), and in the write-ahead log and in backups for as long as those are kept. Saved plans, reports and lists of rejects
+    /// are files of yours, and yours to delete.
     Forget(Forget),
     /// The three services, for RabbitMQ and PostgreSQL
     #[command(subcommand)]
@@ -232,12 +250,7 @@ pub(crate) enum AssessFormat {
     Json,
 }
 
-/// What a site uses of MFA Server, what Entra has in its place, whom it touches, what to do; asks nobody.
-///
-/// The datafile shows methods, PIN modes, languages and the like (a PIN itself is never read). What it does not show
-/// (RADIUS, LDAP, AD FS, the portal) is stated in a TOML file: `[mfa_server] in_use = […], not_in_use = […]` with ids of
-/// features, and a table `[[radius]]`, `[[ldap]]` or `[[adfs]]` for each of what hangs on MFA Server. `assess --template`
-/// prints one with every key explained; unknown keys are errors, and what is not stated is reported as not known.
+/// What an assessment is of, and how it is written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Assess {
     /// The datafile: an NDJSON dump, a CSV, or a folder of SOAP responses
@@ -519,20 +532,7 @@ pub(crate) struct Report {
     pub(crate) cohorts: Option<PathBuf>,
 }
 
-/// Removes the sealed values of a closed batch or an old snapshot; what was done stays on record, the way back does not.
-///
-/// Gone afterwards: the records as the datafile stated them, the values before our first write, the values that we meant to
-/// write, and those in results. Kept: who was moved and when, every code and outcome, the serials of tokens that we made,
-/// and the journal, whose chain stays whole. It says first what can no longer be taken back, and asks for the name to be
-/// typed, or given by --confirm.
-///
-/// Refused while a run is not over, while anybody is in doubt or unsettled, while a batch that is kept in step needs it, and
-/// for a batch that was never moved. It may be killed at any moment: the same command goes on.
-///
-/// A ledger in a file is written anew at the end, so that no byte stays behind; that takes as much room again for a while.
-/// In PostgreSQL removed rows stay in the tables until VACUUM (autovacuum does it by itself, `VACUUM FULL` gives the room
-/// back), and in the write-ahead log and in backups for as long as those are kept. Saved plans, reports and lists of rejects
-/// are files of yours, and yours to delete.
+/// What is forgotten.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Forget {
     /// The users of this batch, in every snapshot and run; `all`: everybody

@@ -167,6 +167,9 @@ pub fn assess(record: &Record, habits: &Habits<'_>, policy: &Policy, keys: &Fing
         if record.mode == Mode::Unspecified { policy.company_default_mode.mode() } else { record.mode };
     let uses = [
         (method_of(mode, habits), true),
+        // Whoever holds an app or a token uses it, whatever else is asked for first.
+        (method_of(Mode::PhoneApp, habits), !record.devices.is_empty()),
+        (Feature::OathToken, record.oath_token.is_some()),
         (Feature::CompanyDefault, record.mode == Mode::Unspecified),
         (Feature::TextTwoWay, mode == Mode::SmsText && record.sms_direction == SmsDirection::TwoWay),
         (Feature::BackupPhone, !record.backup.number.is_empty()),
@@ -180,7 +183,8 @@ pub fn assess(record: &Record, habits: &Habits<'_>, policy: &Policy, keys: &Fing
     for (feature, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
         found.features |= bit(feature);
     }
-    let is_pin = [Feature::CallPin, Feature::TextPin, Feature::AppPin].into_iter().any(|one| found.uses(one));
+    let pins = [Feature::CallPin, Feature::TextPin, Feature::AppPin];
+    let is_pin = pins.into_iter().any(|one| found.uses(one));
     let lists = [
         (List::NpsCannotServe, found.nps != Some(Nps::Served)),
         (List::PhoneOnly, has(Code::PhoneOnly)),

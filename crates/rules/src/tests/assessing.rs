@@ -42,6 +42,21 @@ fn the_method_in_use_is_counted_with_its_proof_and_no_other() {
 }
 
 #[test]
+fn an_app_or_a_token_that_is_held_counts_beside_the_method_in_use() {
+    let held = Record {
+        devices: vec![Device::default()],
+        oath_token: Some(OathToken::default()),
+        ..record(Mode::VoiceCall)
+    };
+    let found = look(&held, &Habits::default(), &Policy::default());
+    for feature in [Feature::CallStandard, Feature::AppStandard, Feature::OathToken] {
+        assert!(found.uses(feature), "{feature:?}");
+    }
+    let pin = look(&held, &Habits { app_pin: true, ..Habits::default() }, &Policy::default());
+    assert!(pin.uses(Feature::AppPin) && !pin.uses(Feature::AppStandard) && pin.is_on(List::Pin));
+}
+
+#[test]
 fn network_policy_server_serves_calls_and_no_codes() {
     let nps = |record: &Record| look(record, &Habits::default(), &Policy::default()).nps;
     assert_eq!(nps(&record(Mode::VoiceCall)), Some(Nps::Served));
