@@ -145,6 +145,13 @@ async fn apply(verb: &CutoverApply, config: &Config, json: bool) -> anyhow::Resu
     let found = read(&desk, &domain).await?;
     let unmigrated = Unmigrated::count(&engine, &domain).await?;
     if desk.would_set(&found, &wish) {
+        // A ledger that knows nobody of the domain, a wrong one say, proves nothing.
+        if unmigrated.users == 0 && !verb.despite_unmigrated {
+            bail!(Usage(format!(
+                "this ledger knows no user of {domain}, so nothing tells whether their methods are in place. Nothing was written: \
+                 see that --ledger and the domain are the right ones, or say --despite-unmigrated"
+            )));
+        }
         if unmigrated.total() > 0 && !verb.despite_unmigrated {
             bail!(Usage(format!(
                 "{} users of {domain} are not in place: {}; after a cut-over they may not be able to sign in. Nothing was \
