@@ -68,6 +68,11 @@ BEGIN
             EXECUTE format('REVOKE DELETE ON mfa_migrate.%I FROM mfa_coordinator, mfa_worker', name);
         END IF;
     END LOOP;
+    -- Matching gathers statistics of what it has just filed. Before PostgreSQL 17 only an owner may: there it is told so in a
+    -- warning, and autovacuum does it a minute later.
+    IF current_setting('server_version_num')::int >= 170000 AND to_regclass('mfa_migrate.directory') IS NOT NULL THEN
+        EXECUTE 'GRANT MAINTAIN ON mfa_migrate.record, mfa_migrate.directory TO mfa_coordinator, mfa_operator';
+    END IF;
     -- Workers take what there is and say what became of it; they bring nobody new and choose nobody.
     FOREACH name IN ARRAY ARRAY['snapshot', 'record', 'record_serial', 'reject', 'batch', 'batch_member', 'directory',
                                 'reviewed', 'leadership'] LOOP

@@ -39,7 +39,8 @@ fn files(folder: &str, ending: &str) -> Vec<String> {
 /// Runs a program in the repository; answers what it said on both streams, and whether it was content.
 fn ask(program: &Path, args: &[&str]) -> (bool, String) {
     let out = Command::new(program).args(args).current_dir(root()).output();
-    let out = out.unwrap_or_else(|e| panic!("{}: {e}; ./tests/run installs what is missing", program.display()));
+    let out =
+        out.unwrap_or_else(|e| panic!("{}: {e}; ./tests/run installs what is missing", program.display()));
     let said = [out.stdout, out.stderr].concat();
     (out.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
@@ -91,7 +92,8 @@ fn units_are_verified_and_exposed_little() {
         std::fs::write(&copy, as_here).unwrap();
         let (ok, said) = ask(analyze, &["verify", "--man=no", copy.to_str().unwrap()]);
         assert!(ok && !said.contains(copy.file_name().unwrap().to_str().unwrap()), "{unit}: {said}");
-        let stop = text(&unit).lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).map(str::to_owned);
+        let stop =
+            text(&unit).lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).map(str::to_owned);
         assert_eq!(stop.as_deref(), Some("90s"), "{unit}: longer than the 60 s of a graceful stop");
     }
 }
@@ -107,18 +109,28 @@ fn what_the_image_copies_is_there_and_is_a_workspace() {
         let (_, sources) = words.split_last().unwrap();
         for source in sources {
             assert!(root().join(source).exists(), "COPY {source}");
-            assert!(ignored.lines().any(|line| line.strip_prefix('!') == Some(source)), "{source} is ignored");
+            assert!(
+                ignored.lines().any(|line| line.strip_prefix('!') == Some(source)),
+                "{source} is ignored"
+            );
             let into = context.path().join(source);
             std::fs::create_dir_all(into.parent().unwrap()).unwrap();
-            let (ok, said) =
-                ask(Path::new("cp"), &["-r", source, into.to_str().unwrap()]);
+            let (ok, said) = ask(Path::new("cp"), &["-r", source, into.to_str().unwrap()]);
             assert!(ok, "{said}");
         }
     }
     let manifest = context.path().join("Cargo.toml").display().to_string();
     let (ok, said) = ask(
         Path::new(env!("CARGO")),
-        &["metadata", "--locked", "--offline", "--no-deps", "--format-version=1", "--manifest-path", &manifest],
+        &[
+            "metadata",
+            "--locked",
+            "--offline",
+            "--no-deps",
+            "--format-version=1",
+            "--manifest-path",
+            &manifest,
+        ],
     );
     assert!(ok, "{said}");
     assert!(said.contains("\"mfa-migrate\""), "the package that is built");
@@ -173,7 +185,8 @@ fn secrets_are_made_for_compose_and_each_process_can_read_its_settings() {
 
 /// Lists of words in brackets behind a key, on one line, as compose.yaml and the manifests write them.
 fn lists(yaml: &str, key: &str) -> Vec<Vec<String>> {
-    let lines = yaml.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix(": [")?.strip_suffix(']'));
+    let lines =
+        yaml.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix(": [")?.strip_suffix(']'));
     lines.map(|list| list.split(", ").map(|word| word.trim_matches('"').to_owned()).collect()).collect()
 }
 
@@ -190,7 +203,9 @@ fn every_flag_and_setting_is_one_that_the_program_knows() {
         calls.push(of_line(line.unwrap()));
     }
     let windows = text("deploy/windows/README.md");
-    let argument = windows.lines().filter_map(|line| line.trim().strip_prefix("<arguments>")?.strip_suffix("</arguments>"));
+    let argument = windows
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("<arguments>")?.strip_suffix("</arguments>"));
     calls.extend(argument.map(of_line));
     assert!(calls.len() >= 12, "{calls:?}");
     for mut call in calls {
@@ -201,19 +216,25 @@ fn every_flag_and_setting_is_one_that_the_program_knows() {
     }
     let site = Site::at("http://127.0.0.1:9");
     let rows = site.run(&["config", "show", "--json"]).expect(&[0]).out;
-    let mut known: BTreeSet<String> = ["MFA_MIGRATE_CONFIG", "MFA_MIGRATE_LOG", "MFA_MIGRATE_IMAGE"].map(str::to_owned).into();
+    let mut known: BTreeSet<String> =
+        ["MFA_MIGRATE_CONFIG", "MFA_MIGRATE_LOG", "MFA_MIGRATE_IMAGE"].map(str::to_owned).into();
     let shown: Value = serde_json::from_str(&rows).unwrap();
     for row in shown.as_array().unwrap() {
         let path = row["key"].as_str().unwrap();
         known.insert(format!("MFA_MIGRATE_{}", path.to_uppercase().replace('.', "_")));
     }
-    let mut all: Vec<String> = ["deploy/compose.yaml", "deploy/Dockerfile", "deploy/rabbitmq/README.md"].map(str::to_owned).into();
-    all.extend(manifests.into_iter().chain(files("deploy/systemd", "")).chain(files("deploy/windows", ".md")));
+    let mut all: Vec<String> =
+        ["deploy/compose.yaml", "deploy/Dockerfile", "deploy/rabbitmq/README.md"].map(str::to_owned).into();
+    all.extend(
+        manifests.into_iter().chain(files("deploy/systemd", "")).chain(files("deploy/windows", ".md")),
+    );
     for file in all {
         let text = text(&file);
         for found in text.match_indices("MFA_MIGRATE_") {
-            let name: String =
-                text[found.0..].chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect();
+            let name: String = text[found.0..]
+                .chars()
+                .take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_')
+                .collect();
             assert!(known.contains(&name), "{file} sets {name}");
         }
     }
@@ -228,7 +249,8 @@ struct Ground {
 impl Ground {
     fn lay() -> Self {
         let rabbit = Rabbit::start();
-        rabbit.ctl(&["import_definitions", root().join("deploy/rabbitmq/definitions.json").to_str().unwrap()]);
+        rabbit
+            .ctl(&["import_definitions", root().join("deploy/rabbitmq/definitions.json").to_str().unwrap()]);
         for user in ["extractor", "coordinator", "worker", "operator"] {
             rabbit.ctl(&["change_password", &format!("mfa-{user}"), "secret"]);
         }
@@ -367,8 +389,9 @@ async fn database_refuses(ground: &Ground) {
 
 /// A channel of a user's, for one thing that ends it.
 async fn channel(ground: &Ground, user: &str) -> lapin::Channel {
-    let connection =
-        lapin::Connection::connect(&ground.broker(user), lapin::ConnectionProperties::default()).await.unwrap();
+    let connection = lapin::Connection::connect(&ground.broker(user), lapin::ConnectionProperties::default())
+        .await
+        .unwrap();
     connection.create_channel().await.unwrap()
 }
 
@@ -387,14 +410,16 @@ async fn broker_refuses(ground: &Ground) {
         ("worker", "mfa-migrate.parked"),
     ] {
         let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        let consumed = channel(ground, user).await.basic_consume(queue.into(), "".into(), options, none).await;
+        let consumed =
+            channel(ground, user).await.basic_consume(queue.into(), "".into(), options, none).await;
         refused(format!("{user} consumes {queue}"), consumed.map(drop));
         let got = channel(ground, user).await.basic_get(queue.into(), BasicGetOptions::default()).await;
         refused(format!("{user} gets from {queue}"), got.map(drop));
     }
     for user in ["extractor", "worker", "operator"] {
         let options = QueueDeclareOptions::durable();
-        let declared = channel(ground, user).await.queue_declare("mine".into(), options, FieldTable::default()).await;
+        let declared =
+            channel(ground, user).await.queue_declare("mine".into(), options, FieldTable::default()).await;
         refused(format!("{user} makes a queue"), declared.map(drop));
     }
 }

@@ -55,7 +55,11 @@ fn run(mark: &str, site: &Site, env: &[(&str, &str)]) -> usize {
                 .unwrap();
             let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
             let is_as_said = out.status.code().is_some_and(|code| wanted.contains(&code));
-            assert!(is_as_said, "runbook.md, block of line {}: {command}\n{:?}\n{said}", block.line, out.status);
+            assert!(
+                is_as_said,
+                "runbook.md, block of line {}: {command}\n{:?}\n{said}",
+                block.line, out.status
+            );
             commands += 1;
         }
     }
