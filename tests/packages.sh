@@ -25,6 +25,9 @@ need_packages() {
     missing+=(prometheus)
     units+=(prometheus.service)
   fi
+  # What deploy/ ships is held against schemas that Python packages carry, and units against systemd's own program.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   [ "${#missing[@]}" -gt 0 ] || return 0
 
   command -v apt-get >/dev/null ||

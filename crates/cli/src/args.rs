@@ -96,6 +96,9 @@ pub(crate) enum Verb {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// The ledger itself
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
     /// Opens everything (key, ledger, Graph, permissions, methods policy, clock) and says what is missing
     Check,
     /// Temporary Access Passes for users who must register their app again
@@ -200,6 +203,12 @@ pub(crate) struct CutoverRevert {
     /// Although somebody else has changed the setting since
     #[arg(long)]
     pub(crate) despite_change: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerVerb {
+    /// Makes the ledger, or brings it to the shape of this version; only the user that owns a database's schema can
+    Prepare,
 }
 
 #[derive(Debug, clap::Args)]

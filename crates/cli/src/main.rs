@@ -196,6 +196,7 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Simulate(_)
         | Verb::Config(_)
         | Verb::Check
+        | Verb::Ledger(_)
         | Verb::Tap(_)
         | Verb::Cutover(_) => "mfa-migrate",
     }
@@ -220,6 +221,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Serve(verb) => verbs::serve::run(&verb, &loaded.config, json).await,
         Verb::Simulate(args::Simulate::Tenant(verb)) => verbs::simulate::run(&verb).await,
         Verb::Config(args::ConfigVerb::Show) => verbs::config_show::run(loaded, json),
+        Verb::Ledger(args::LedgerVerb::Prepare) => verbs::prepare::run(&loaded.config, json).await,
         Verb::Check => verbs::check::run(&loaded.config, json).await,
         Verb::Tap(verb) => verbs::tap::run(&verb, &loaded.config, json).await,
         Verb::Cutover(verb) => verbs::cutover::run(&verb, &loaded.config, json).await,

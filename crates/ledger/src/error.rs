@@ -69,7 +69,7 @@ pub enum Error {
     },
     /// The server does not let us.
     #[error(
-        "the ledger's server refused it ({operation}); see that the user of the ledger's address owns its schema"
+        "the ledger's server refused it ({operation}); see that the user of its address may do this: deploy/postgres/roles.sql grants what each process needs"
     )]
     Denied {
         /// What was being done.

@@ -12,6 +12,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod migrate;
+pub(crate) mod prepare;
 pub(crate) mod rehearse;
 pub(crate) mod repair;
 pub(crate) mod report;

@@ -62,6 +62,16 @@ pub(super) async fn for_writing(address: &Address) -> Result<Connections, Error>
     if found.shape > known {
         return Err(Error::Newer { place: address.place.clone(), found: found.shape, known });
     }
+    if !found.may_change {
+        // Somebody else owns it. As it is, it is what we need, or that somebody has to bring it there.
+        closed(address, connection).await?;
+        return match found.shape.cmp(&known) {
+            std::cmp::Ordering::Less => Err(not_ours(address, found.shape, known)),
+            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => {
+                Ok(Connections::new(pool(&address.options), true))
+            }
+        };
+    }
     let mut migrator = migrator();
     if !found.has_schema {
         migrator.create_schema(address.schema.clone());
@@ -145,6 +155,8 @@ fn pool(options: &PgConnectOptions) -> sqlx::PgPool {
 /// What there is in our schema.
 struct Found {
     has_schema: bool,
+    /// Whether our user may bring it to another shape: make the schema, or tables in the one there is.
+    may_change: bool,
     /// The newest migration; 0 where there is none.
     shape: i64,
     /// Tables that are not ours.
@@ -153,8 +165,11 @@ struct Found {
 
 async fn found(address: &Address, connection: &mut PgConnection) -> Result<Found, Error> {
     let told = |error| from_sqlx(address, error);
-    let (has_schema, tables, is_migrated): (bool, i64, bool) = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1), count(c.oid),
+    let (has_schema, may_change, tables, is_migrated): (bool, bool, i64, bool) = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+                coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1),
+                         has_database_privilege(current_database(), 'CREATE')),
+                count(c.oid),
                 coalesce(bool_or(c.relname = '_sqlx_migrations'), false)
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
@@ -164,7 +179,7 @@ async fn found(address: &Address, connection: &mut PgConnection) -> Result<Found
     .await
     .map_err(told)?;
     if !is_migrated {
-        return Ok(Found { has_schema, shape: 0, is_strange: tables > 0 });
+        return Ok(Found { has_schema, may_change, shape: 0, is_strange: tables > 0 });
     }
     let migrations: Vec<(i64, String)> =
         sqlx::query_as("SELECT version, description FROM _sqlx_migrations WHERE success ORDER BY version")
@@ -173,7 +188,17 @@ async fn found(address: &Address, connection: &mut PgConnection) -> Result<Found
             .map_err(told)?;
     let is_ours = migrations.first().map_or(tables == 1, |(_, description)| description == FIRST_SHAPE);
     let shape = migrations.last().map_or(0, |(version, _)| *version);
-    Ok(Found { has_schema, shape, is_strange: !is_ours })
+    Ok(Found { has_schema, may_change, shape, is_strange: !is_ours })
+}
+
+/// A schema that another user owns, and that is not as this build needs it.
+fn not_ours(address: &Address, found: i64, known: i64) -> Error {
+    let reason = format!(
+        "its schema {} has the shape {found}, this build needs {known}, and this user may not change it: run `mfa-migrate \
+         ledger prepare` with the user that owns it",
+        address.schema
+    );
+    Error::Server { place: address.place.clone(), reason }
 }
 
 fn strange(address: &Address) -> Error {
