@@ -153,6 +153,7 @@ fn listens(verb: &Verb, config: &config::Config) -> Result<Option<std::net::Sock
         | Verb::Forget(_)
         | Verb::Tap(_)
         | Verb::Cutover(_)
+        | Verb::Ledger(_)
         | Verb::Batch(_)
         | Verb::Status(_)
         | Verb::Show(_)
