@@ -99,6 +99,7 @@ async fn the_policy_follows_what_is_allowed() {
             "Sms=disabled",
             "Voice=enabled",
             "SoftwareOath=disabled",
+            "TemporaryAccessPass=enabled",
             "HardwareOath=disabled"
         ]
     );
