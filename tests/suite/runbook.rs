@@ -123,6 +123,13 @@ fn every_command_for_many_machines_does_what_it_says() {
         ("MFA_MIGRATE_KEY_FILE", &key),
         ("DB", &database),
     ];
+    // The services have just begun, and may not have made it yet.
+    let prepared = Command::new(binary())
+        .args(["ledger", "prepare"])
+        .current_dir(fleet.site.folder())
+        .envs(env.iter().copied())
+        .status();
+    assert!(prepared.unwrap().success());
     assert!(run("sh fleet", &fleet.site, &env) > 6, "{}", fleet.said());
 }
 
