@@ -21,7 +21,9 @@ impl Worker {
             let known = self.shifts.runs();
             match self.ledger.controls().await {
                 Ok(controls) => {
-                    self.pace.cap(graph::Bucket::Writes, cap(&controls));
+                    for bucket in [graph::Bucket::Writes, graph::Bucket::Groups] {
+                        self.pace.cap(bucket, cap(&controls));
+                    }
                     for run in known.into_iter().filter(|run| is_stopped(&controls, *run)) {
                         if controls.iter().any(|control| control.run == run) {
                             tracing::info!(%run, "the run is paused; nothing more of it is written");

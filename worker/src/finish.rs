@@ -66,7 +66,13 @@ impl Shift {
         }
         match self.assignment.kind {
             RunKind::Rollback => self.settle_taken_back(case),
-            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+            RunKind::Migrate
+            | RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => {
                 let state = case.settled_state();
                 self.settle(case, state)
             }

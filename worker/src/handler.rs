@@ -46,7 +46,13 @@ impl Shift {
         let claims = ledger_operation("claim", claiming).await?;
         crash_point(match self.assignment.kind {
             RunKind::Rollback => "rollback.claimed",
-            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => "worker.claimed",
+            RunKind::Rollout => "rollout.claimed",
+            RunKind::RolloutRemove => "rollout-remove.claimed",
+            RunKind::Migrate
+            | RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Survey
+            | RunKind::RolloutPlan => "worker.claimed",
         });
         let (alone, together): (Vec<Claim>, Vec<Claim>) =
             claims.into_iter().partition(|c| c.crashes >= ALONE_AFTER);
@@ -70,9 +76,17 @@ impl Shift {
         }
         match (self.assignment.kind, &self.hands) {
             (RunKind::Rollback, Hands::Migrate(writer)) => self.take_back(writer, claims, lease).await,
+            (RunKind::Rollout | RunKind::RolloutRemove, Hands::Migrate(writer)) => {
+                self.seat_users(writer, claims, lease).await
+            }
             (RunKind::Verify, _) => self.verify(claims).await,
-            (RunKind::Rollback, Hands::Rehearse(_))
-            | (RunKind::Migrate | RunKind::Rehearse | RunKind::Survey, _) => {
+            // These have no orders without the hands for them.
+            (
+                RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove,
+                Hands::Rehearse(_),
+            )
+            | (RunKind::RolloutPlan, _) => Ok(()),
+            (RunKind::Migrate | RunKind::Rehearse | RunKind::Survey, _) => {
                 self.move_users(claims, lease).await
             }
         }

@@ -18,6 +18,7 @@ mod lease;
 mod passes;
 mod refusals;
 mod reviewed;
+mod seats;
 mod shift;
 mod take;
 mod verify;
@@ -29,6 +30,7 @@ pub use passes::{Ended, Issued, Line, PassDesk, PassError, PassFile, PassWord, P
 use broker::Queue;
 use contract::{Disposition, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId};
 use ledger::Ledger;
+use seats::Turns;
 use shift::Shifts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +120,8 @@ pub(crate) struct Assignment {
     pub(crate) snapshot: SnapshotId,
     /// Its policy.
     pub(crate) policy: Policy,
+    /// Of a rollout: how long it may take until the end of a seat acts.
+    pub(crate) stay: Duration,
     /// Users carry a reviewed plan, and nothing else may be done to them.
     pub(crate) reviewed: bool,
 }
@@ -134,6 +138,8 @@ pub struct Worker {
     owner: String,
     /// What this worker knows of the runs whose orders it gets.
     shifts: Shifts,
+    /// One write at a time to each group of the rollout.
+    turns: Arc<Turns>,
 }
 
 impl Worker {
@@ -149,8 +155,8 @@ impl Worker {
         settings: Settings,
         owner: String,
     ) -> Self {
-        let shifts = Shifts::default();
-        Self { ledger, orders, hands, pace, sealer, keys, settings, owner, shifts }
+        let (shifts, turns) = (Shifts::default(), Arc::default());
+        Self { ledger, orders, hands, pace, sealer, keys, settings, owner, shifts, turns }
     }
 
     /// Works until the queue is closed or a stop is wished for, then finishes what is in flight. What stops one run halts

@@ -17,6 +17,8 @@ pub(crate) enum Call {
     Phone,
     Token,
     Default,
+    Members,
+    Group,
 }
 
 impl Call {
@@ -47,6 +49,8 @@ impl Call {
             Self::Phone => "write users' phone methods",
             Self::Token => "create and assign hardware OATH tokens",
             Self::Default => "write users' sign-in preferences",
+            Self::Members => "read the members of groups",
+            Self::Group => "add members to groups and remove them",
         }
     }
 
@@ -54,6 +58,8 @@ impl Call {
         match self {
             Self::Read => "UserAuthenticationMethod.Read.All",
             Self::Phone | Self::Default => "UserAuthenticationMethod.ReadWrite.All",
+            Self::Members => "GroupMember.Read.All",
+            Self::Group => "GroupMember.ReadWrite.All (RoleManagement.ReadWrite.Directory for role-assignable groups)",
             Self::Token => "Policy.ReadWrite.AuthenticationMethod and UserAuthenticationMethod.ReadWrite.All",
         }
     }
@@ -61,9 +67,9 @@ impl Call {
 
 /// What has been allowed and refused so far.
 pub(crate) struct Refusals {
-    allowed: [AtomicBool; 4],
+    allowed: [AtomicBool; 6],
     /// Users in a row, by kind: that reads go well says nothing about writes.
-    streak: [AtomicU32; 4],
+    streak: [AtomicU32; 6],
 }
 
 impl Refusals {

@@ -2,12 +2,14 @@
 //! nothing that must outlive the process.
 
 use crate::refusals::{Call, Refusals};
+use crate::seats::Turns;
 use crate::{Assignment, Error, Hands, Settings, Worker};
-use contract::{FingerprintKey, RunId, RunKind, Sealer};
+use contract::{FingerprintKey, Policy, RolloutTerms, RunId, RunKind, Sealer};
 use ledger::Ledger;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use telemetry::Shutdown;
 
 /// Runs known at a time; the oldest is looked up again should an order of it still come.
@@ -24,6 +26,8 @@ pub(crate) struct Shift {
     pub(crate) assignment: Assignment,
     pub(crate) owner: String,
     pub(crate) refusals: Refusals,
+    /// Of all runs of this worker.
+    pub(crate) turns: Arc<Turns>,
     /// Nothing new is begun once one of these is wished for: that the worker stops, that the run does.
     pub(crate) stops: [Shutdown; 2],
 }
@@ -101,13 +105,27 @@ impl Worker {
         let Some(found) = self.ledger.run(run).await? else { return Ok(None) };
         let hands = match (found.spec.kind, &self.hands) {
             (RunKind::Rehearse | RunKind::Verify, hands) => Hands::Rehearse(hands.reader().clone()),
-            (RunKind::Migrate | RunKind::Rollback, Hands::Migrate(writer)) => Hands::Migrate(writer.clone()),
-            // A survey has no orders.
-            (RunKind::Migrate | RunKind::Rollback, Hands::Rehearse(_)) | (RunKind::Survey, _) => {
-                return Ok(None);
+            (
+                RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove,
+                Hands::Migrate(writer),
+            ) => Hands::Migrate(writer.clone()),
+            // A survey has no orders, nor has a plan.
+            (
+                RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove,
+                Hands::Rehearse(_),
+            )
+            | (RunKind::Survey | RunKind::RolloutPlan, _) => return Ok(None),
+        };
+        let (policy, stay) = match found.spec.kind {
+            RunKind::Rollout | RunKind::RolloutRemove | RunKind::RolloutPlan => {
+                let terms = RolloutTerms::read(&found.spec.policy).ok_or(Error::Policy(run))?;
+                (Policy::default(), Duration::from_secs(terms.stay_s))
+            }
+            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Rollback | RunKind::Survey => {
+                let policy = serde_json::from_str(&found.spec.policy).map_err(|_| Error::Policy(run))?;
+                (policy, Duration::ZERO)
             }
         };
-        let policy = serde_json::from_str(&found.spec.policy).map_err(|_| Error::Policy(run))?;
         let proven = self.ledger.proven(run).await?;
         Ok(Some(self.shifts.keep(Arc::new(Shift {
             ledger: Arc::clone(&self.ledger),
@@ -121,10 +139,12 @@ impl Worker {
                 kind: found.spec.kind,
                 snapshot: found.spec.snapshot,
                 policy,
+                stay,
                 reviewed: found.spec.plan_hash.is_some(),
             },
             owner: self.owner.clone(),
             refusals: Refusals::new(&Call::proven_by(&proven)),
+            turns: Arc::clone(&self.turns),
             stops: [stopping.clone(), Shutdown::new()],
         }))))
     }

@@ -193,4 +193,26 @@ codes! {
     RecordUnreadable "record-unreadable" Held,
     /// What was there before us, or the record itself, was removed by `forget`.
     Forgotten "forgotten" Held,
+    /// Staged rollout: a guest keeps the MFA of the home tenant.
+    RolloutGuest "rollout-guest" Blocked,
+    /// Staged rollout: a user who lives in the cloud alone signs in there already.
+    RolloutCloudOnly "rollout-cloud-only" Blocked,
+    /// Staged rollout: no migration of the user is settled with the methods in place, or it was taken back.
+    RolloutNotMoved "rollout-not-moved" Blocked,
+    /// Staged rollout: no verification since the last write has confirmed the user.
+    RolloutNotVerified "rollout-not-verified" Blocked,
+    /// Staged rollout: as far as is known the user has no method in Entra, and could not sign in there.
+    RolloutNoMethod "rollout-no-method" Blocked,
+    /// Staged rollout: the groups have no room left.
+    RolloutFull "rollout-full" Blocked,
+    /// Staged rollout: somebody took the user out of the group that we had put them into.
+    RolloutTakenOut "rollout-taken-out" Blocked,
+    /// Staged rollout: somebody else has put the user into one of its groups; that is left alone.
+    RolloutAlreadyIn "rollout-already-in" Note,
+    /// Staged rollout, on the way out: we have not put the user into a group.
+    RolloutNotIn "rollout-not-in" Note,
+    /// Staged rollout: the group is gone.
+    RolloutGroupGone "rollout-group-gone" Held,
+    /// Taking back: the user is in a group of the staged rollout, and would be left without a method there.
+    RolloutStillIn "rollout-still-in" Held,
 }

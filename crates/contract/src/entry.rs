@@ -123,6 +123,12 @@ words! {
         Rollback "rollback",
         /// Reads the directory and matches, to select the users of a batch; looks at nobody's methods.
         Survey "survey",
+        /// Decides who may be put into the groups of the staged rollout, and into which; touches nobody.
+        RolloutPlan "rollout-plan",
+        /// Puts users into the groups of the staged rollout: Entra does their MFA from then on.
+        Rollout "rollout",
+        /// Takes them out of those groups: MFA Server does it again.
+        RolloutRemove "rollout-remove",
     }
 }
 

@@ -17,6 +17,7 @@ mod plan;
 mod policy;
 mod record;
 mod result;
+mod rollout;
 mod seal;
 mod secret;
 mod slot;
@@ -42,6 +43,7 @@ pub use policy::{
 };
 pub use record::{Device, Mode, OathToken, RawPhone, Record, SmsDirection};
 pub use result::{Conflict, Done, EntryResult};
+pub use rollout::{RolloutGroup, RolloutTerms, SeatState};
 pub use seal::{Fingerprint, FingerprintKey, SealError, Sealed, Sealer};
 pub use secret::Secret;
 pub use slot::{serial_fingerprint, slot_key, slot_of};

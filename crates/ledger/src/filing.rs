@@ -4,7 +4,7 @@
 //! they are moved from its accepted to its rejected, so that `read` stays the sum of both.
 
 use crate::Error;
-use contract::{IntentOutcome, RunId, SnapshotManifest};
+use contract::{IntentOutcome, RunId, RunKind, SnapshotManifest};
 
 /// The field of a reject that stands for a record whose message came damaged; no field of a source is called so.
 pub(crate) const MESSAGE: &str = "(message)";
@@ -49,6 +49,20 @@ impl OnFile {
             rejected: manifest.rejected.saturating_add(self.unreadable),
             ..manifest.clone()
         })
+    }
+}
+
+/// The kinds of run of which one of a batch may be unfinished: opening one ends the others. Methods and routing are apart:
+/// neither writes what the other does.
+pub(crate) fn rivals(kind: RunKind) -> [RunKind; 2] {
+    match kind {
+        RunKind::Rollout | RunKind::RolloutRemove => [RunKind::Rollout, RunKind::RolloutRemove],
+        RunKind::Migrate
+        | RunKind::Rollback
+        | RunKind::Rehearse
+        | RunKind::Verify
+        | RunKind::Survey
+        | RunKind::RolloutPlan => [RunKind::Migrate, RunKind::Rollback],
     }
 }
 

@@ -14,6 +14,7 @@ mod forgetting;
 mod passes;
 mod postgres;
 mod rows;
+mod seats;
 mod sqlite;
 mod standing;
 
@@ -29,6 +30,9 @@ pub use rows::{
     FiledRecord, Finish, Intent, InventoryRow, Lead, MatchCounts, Member, NewBatch, NewIntent, Newer,
     OpenedRun, ParkedMessage, PreImage, Presence, Release, ResultRow, Run, RunSpec, RunTotals, Seen,
     ServiceKind, SlotOutcome, SnapshotFiling, StepCounts, UserCursor, UserHistory, UserResults,
+};
+pub use seats::{
+    Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, PastEntry, Rerouted, Seat, SeatFinish,
 };
 pub use sqlite::SqliteLedger;
 pub use standing::{InDoubt, Standing};
@@ -420,6 +424,51 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Records of the newest snapshot whose users no migration has an entry of, by ordinal after a given one.
     async fn never_moved(&self, after: i64, limit: u32) -> Result<Vec<NeverMoved>, Error>;
+
+    // Staged rollout.
+
+    /// Freezes the users of a rollout's run, which stays `Preparing`, or of one on the way out, which is open then: every
+    /// user of the batch that a migration has an entry of, as `freeze_touched`. On the way in, those who found one Entra
+    /// user wait to be decided on, and the others are settled `rollout-not-moved`; calling it again begins anew. On the way
+    /// out, those whose seat stands wait for a worker, and the others are settled `rollout-not-in`.
+    async fn freeze_rollout(&self, run: RunId) -> Result<MatchCounts, Error>;
+
+    /// The users of a run that is being prepared of whom nothing is decided, by ordinal after a given one.
+    async fn applicants(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Applicant>, Error>;
+
+    /// Files what was decided of applicants, by ordinal. In a plan whoever is placed is settled `planned`.
+    async fn decide_applicants(&self, run: RunId, rows: &[(i64, Decided)]) -> Result<(), Error>;
+
+    /// Opens a run of which everybody is decided on (`Error::Incomplete` otherwise).
+    async fn open_rollout(&self, run: RunId) -> Result<(), Error>;
+
+    /// The users of a run by the group that they are placed in.
+    async fn placed(&self, run: RunId) -> Result<Vec<(String, u64)>, Error>;
+
+    /// The places and standing seats of claimed users, by ordinal.
+    async fn claimed_seats(&self, run: RunId, ordinals: &[i64]) -> Result<Vec<ClaimedSeat>, Error>;
+
+    /// Files seats before they are asked for (on the way out: before they are asked to end), all or nothing per entry.
+    /// One that stands is asked for again: its age begins anew. Answers the ordinals whose epoch still held; nothing was filed
+    /// for the others, nor for whom a rollback was opened since.
+    async fn file_seats(&self, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Error>;
+
+    /// Ends claims as `finish`, records what became of the seats, in the journal too, in one transaction. Answers the
+    /// ordinals whose epoch still held; nothing was written for the others.
+    async fn finish_seats(&self, run: RunId, rows: &[SeatFinish]) -> Result<Vec<i64>, Error>;
+
+    /// What keeps users of a rollback's run in the staged rollout.
+    async fn rerouted(&self, run: RunId) -> Result<Rerouted, Error>;
+
+    /// Settles those of these users who wait in a rollback's run as parked with `rollout-still-in`; answers how many.
+    async fn hold_rerouted(&self, run: RunId, users: &[EntraId]) -> Result<u64, Error>;
+
+    /// How many users of a batch have a seat that stands, whichever run they got it by.
+    async fn seated(&self, batch: &str) -> Result<u64, Error>;
+
+    /// The seats that stand, by group.
+    async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error>;
+
     // Forgetting: sealed values are removed, counts, codes, outcomes and the journal stay.
 
     /// The complete snapshots, in the order in which they were first filed.

@@ -25,6 +25,7 @@ mod plan;
 mod progress;
 mod retention;
 mod revert;
+mod rollout;
 mod secret;
 mod slots;
 mod token;
@@ -53,6 +54,10 @@ pub use plan::plan;
 pub use progress::{Progress, progress};
 pub use retention::{Obstacle, Standing, obstacles};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
+pub use rollout::{
+    Admission, Applicant, Membership, Moved, Past, ROLLOUT_FIRST_USERS, ROLLOUT_GROUP_USERS, ROLLOUT_GROUPS, admit,
+    moved, pack, rollout_steps,
+};
 pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;
 pub use windows::{WindowState, Windows, WindowsError};

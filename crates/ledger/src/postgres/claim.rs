@@ -1,7 +1,8 @@
 //! Claims: an entry in one pair of hands, under an epoch and a lease.
 //!
 //! A writing run cannot claim a user that another one holds: the statement asks for it, and a unique index stands behind
-//! it. A run that only reads holds nobody and waits for nobody, else an unfinished migration would stop a rehearsal.
+//! it. A run that only reads holds nobody and waits for nobody, else an unfinished migration would stop a rehearsal. Nobody
+//! is taken back whose seat in the staged rollout stands: Entra would ask for what was just withdrawn.
 
 use super::decode::{Columns, duration, milliseconds};
 use super::fault::Fault;
@@ -25,6 +26,8 @@ const CLAIM: &str = "
            AND EXISTS (SELECT FROM run WHERE run.no = $1 AND run.state = 'open' AND run.halted IS NULL)
            AND NOT (e.writing AND EXISTS (SELECT FROM entry other
                    WHERE other.entra = e.entra AND other.holds AND other.run <> e.run))
+           AND NOT (EXISTS (SELECT FROM seat s WHERE s.entra = e.entra AND s.ended_at IS NULL)
+                    AND (SELECT kind FROM run WHERE run.no = $1) = 'rollback')
          ORDER BY e.entra FOR NO KEY UPDATE OF e SKIP LOCKED)
     UPDATE entry e
        SET state = 'claimed', epoch = e.epoch + 1, owner = $3, holds = e.writing, lease_until = now_ms() + $4,

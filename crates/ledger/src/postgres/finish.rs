@@ -14,7 +14,8 @@ use sqlx::PgConnection;
 /// outcomes, to this run's intent and to those of other runs that still have none: we alone hold the user, so what was
 /// seen answers for them too. `not-sent` speaks of our own request, and answers for another run's only where we filed
 /// none. A run that only reads holds nobody, nor does a claim whose user was given to another run after its lease: what
-/// they saw may be older than what the holder knows by now, and touches their own entry alone;
+/// they saw may be older than what the holder knows by now, and touches their own entry alone. So does the end of a claim
+/// of a rollout: routing changes nothing of what was applied;
 /// the pre-images that a rollback settles: of the slots that it restored, and of users that are as they were before;
 /// the entries; what was last applied, kept or cleared, after a rollback always; and the secrets, which a rollback forgets
 /// of users that are as they were before, and of those whose token went (one that stays is told by its serial);
@@ -28,7 +29,8 @@ const FINISH: &str = "
         SELECT e.ordinal, e.epoch, e.entra, e.writing AND e.holds AS writing FROM entry e
          WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'claimed' ORDER BY e.entra FOR NO KEY UPDATE OF e),
     held AS MATERIALIZED (
-        SELECT a.*, l.writing, l.writing AND run.kind = 'rollback' AS rollback
+        SELECT a.*, l.writing AND run.kind NOT IN ('rollout', 'rollout-remove') AS writing,
+               l.writing AND run.kind = 'rollback' AS rollback
           FROM asked a JOIN locked l ON l.ordinal = a.ordinal AND l.epoch = a.epoch AND l.entra = a.entra
           JOIN run ON run.no = $1),
     seen AS MATERIALIZED (

@@ -27,6 +27,7 @@ mod passes;
 mod presence;
 mod release;
 mod run;
+mod seats;
 mod snapshot;
 mod standing;
 mod steps;
@@ -41,6 +42,7 @@ use crate::{
     ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
+use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use address::Address;
 use connection::{Connections, Shape};
@@ -867,5 +869,96 @@ impl Ledger for PgLedger {
     /// all of that is the server's, and its administrator's to say.
     async fn reclaim(&self) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    async fn freeze_rollout(&self, run: RunId) -> Result<MatchCounts, Error> {
+        self.connections
+            .write("freezing a rollout's users", Shape::Sets, (), move |db, ()| {
+                Box::pin(seats::freeze(db, run))
+            })
+            .await
+    }
+
+    async fn applicants(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Applicant>, Error> {
+        self.connections
+            .read("reading whom a rollout may take", (), move |db, ()| {
+                Box::pin(seats::applicants(db, run, after, limit))
+            })
+            .await
+    }
+
+    async fn decide_applicants(&self, run: RunId, rows: &[(i64, Decided)]) -> Result<(), Error> {
+        self.connections
+            .write(
+                "filing what a rollout does with users",
+                Shape::Statement,
+                rows.to_vec(),
+                move |db, rows| Box::pin(seats::decide(db, run, rows)),
+            )
+            .await
+    }
+
+    async fn open_rollout(&self, run: RunId) -> Result<(), Error> {
+        self.connections
+            .write("opening a rollout", Shape::Together, (), move |db, ()| Box::pin(seats::open(db, run)))
+            .await
+    }
+
+    async fn placed(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
+        self.connections
+            .read("counting users by group", (), move |db, ()| Box::pin(seats::placed(db, run)))
+            .await
+    }
+
+    async fn claimed_seats(&self, run: RunId, ordinals: &[i64]) -> Result<Vec<ClaimedSeat>, Error> {
+        self.connections
+            .read("reading seats", ordinals.to_vec(), move |db, ordinals| {
+                Box::pin(seats::claimed(db, run, ordinals))
+            })
+            .await
+    }
+
+    async fn file_seats(&self, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Error> {
+        self.connections
+            .write("filing seats", Shape::Statement, rows.to_vec(), move |db, rows| {
+                Box::pin(seats::file(db, run, rows))
+            })
+            .await
+    }
+
+    async fn finish_seats(&self, run: RunId, rows: &[SeatFinish]) -> Result<Vec<i64>, Error> {
+        self.connections
+            .write("finishing claims of seats", Shape::Together, rows.to_vec(), move |db, rows| {
+                Box::pin(seats::finish(db, run, rows))
+            })
+            .await
+    }
+
+    async fn rerouted(&self, run: RunId) -> Result<Rerouted, Error> {
+        self.connections
+            .read("looking who is in the staged rollout", (), move |db, ()| {
+                Box::pin(seats::rerouted(db, run))
+            })
+            .await
+    }
+
+    async fn hold_rerouted(&self, run: RunId, users: &[EntraId]) -> Result<u64, Error> {
+        self.connections
+            .write("setting rerouted users aside", Shape::Statement, users.to_vec(), move |db, users| {
+                Box::pin(seats::hold_rerouted(db, run, users))
+            })
+            .await
+    }
+
+    async fn seated(&self, batch: &str) -> Result<u64, Error> {
+        self.connections
+            .read("counting seats", batch.to_owned(), |db, batch| Box::pin(seats::seated(db, batch)))
+            .await
+    }
+
+    async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error> {
+        self.connections
+            .read("counting seats by group", (), |db, ()| Box::pin(seats::by_group(db)))
+            .await
     }
 }

@@ -42,6 +42,7 @@ fn migrator() -> Migrator {
         shape(4, "whose is later", include_str!("../../migrations/postgres/0004_whose_is_later.sql")),
         shape(5, "passes and cutover", include_str!("../../migrations/postgres/0005_passes_and_cutover.sql")),
         shape(6, "forget", include_str!("../../migrations/postgres/0006_forget.sql")),
+        shape(7, "rollout", include_str!("../../migrations/postgres/0007_rollout.sql")),
     ])
 }
 

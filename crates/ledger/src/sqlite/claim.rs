@@ -1,7 +1,8 @@
 //! Claims: an entry in one pair of hands, under an epoch and a lease.
 //!
 //! A writing run cannot claim a user that another one holds: the statement asks for it, and a unique index stands behind
-//! it. A run that only reads holds nobody and waits for nobody, else an unfinished migration would stop a rehearsal.
+//! it. A run that only reads holds nobody and waits for nobody, else an unfinished migration would stop a rehearsal. Nobody
+//! is taken back whose seat in the staged rollout stands: Entra would ask for what was just withdrawn.
 
 use super::decode::{self, Columns, duration, json, milliseconds};
 use super::fault::Fault;
@@ -28,6 +29,8 @@ const CLAIM: &str = "
        AND EXISTS (SELECT 1 FROM run WHERE run.no = ?1 AND run.state = 'open' AND run.halted IS NULL)
        AND NOT (writing AND EXISTS (SELECT 1 FROM entry other
                WHERE other.entra = entry.entra AND other.holds = 1 AND other.run <> entry.run))
+       AND NOT (EXISTS (SELECT 1 FROM seat s WHERE s.entra = entry.entra AND s.ended_at IS NULL)
+                AND (SELECT kind FROM run WHERE run.no = ?1) = 'rollback')
     RETURNING ordinal";
 
 const CLAIMED: &str = "

@@ -24,6 +24,7 @@ mod release;
 mod run;
 #[cfg(test)]
 mod scale;
+mod seats;
 mod snapshot;
 mod standing;
 mod steps;
@@ -40,6 +41,7 @@ use crate::{
     ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
+use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use connection::Connections;
 use contract::{
@@ -859,5 +861,91 @@ impl Ledger for SqliteLedger {
 
     async fn reclaim(&self) -> Result<bool, Error> {
         self.connections.reclaim().await
+    }
+
+    async fn freeze_rollout(&self, run: RunId) -> Result<MatchCounts, Error> {
+        self.connections
+            .write("freezing a rollout's users", move |db| {
+                Box::pin(async move { seats::freeze(db, run).await })
+            })
+            .await
+    }
+
+    async fn applicants(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<Applicant>, Error> {
+        self.connections
+            .read("reading whom a rollout may take", move |db| {
+                Box::pin(seats::applicants(db, run, after, limit))
+            })
+            .await
+    }
+
+    async fn decide_applicants(&self, run: RunId, rows: &[(i64, Decided)]) -> Result<(), Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("filing what a rollout does with users", move |db| {
+                Box::pin(async move { seats::decide(db, run, &rows).await })
+            })
+            .await
+    }
+
+    async fn open_rollout(&self, run: RunId) -> Result<(), Error> {
+        self.connections
+            .write("opening a rollout", move |db| Box::pin(async move { seats::open(db, run).await }))
+            .await
+    }
+
+    async fn placed(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
+        self.connections.read("counting users by group", move |db| Box::pin(seats::placed(db, run))).await
+    }
+
+    async fn claimed_seats(&self, run: RunId, ordinals: &[i64]) -> Result<Vec<ClaimedSeat>, Error> {
+        let ordinals = ordinals.to_vec();
+        self.connections
+            .read("reading seats", move |db| {
+                Box::pin(async move { seats::claimed(db, run, &ordinals).await })
+            })
+            .await
+    }
+
+    async fn file_seats(&self, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("filing seats", move |db| Box::pin(async move { seats::file(db, run, &rows).await }))
+            .await
+    }
+
+    async fn finish_seats(&self, run: RunId, rows: &[SeatFinish]) -> Result<Vec<i64>, Error> {
+        let rows = rows.to_vec();
+        self.connections
+            .write("finishing claims of seats", move |db| {
+                Box::pin(async move { seats::finish(db, run, &rows).await })
+            })
+            .await
+    }
+
+    async fn rerouted(&self, run: RunId) -> Result<Rerouted, Error> {
+        self.connections
+            .read("looking who is in the staged rollout", move |db| Box::pin(seats::rerouted(db, run)))
+            .await
+    }
+
+    async fn hold_rerouted(&self, run: RunId, users: &[EntraId]) -> Result<u64, Error> {
+        let users = users.to_vec();
+        self.connections
+            .write("setting rerouted users aside", move |db| {
+                Box::pin(async move { seats::hold_rerouted(db, run, &users).await })
+            })
+            .await
+    }
+
+    async fn seated(&self, batch: &str) -> Result<u64, Error> {
+        let batch = batch.to_owned();
+        self.connections
+            .read("counting seats", move |db| Box::pin(async move { seats::seated(db, &batch).await }))
+            .await
+    }
+
+    async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error> {
+        self.connections.read("counting seats by group", move |db| Box::pin(seats::by_group(db))).await
     }
 }

@@ -12,8 +12,8 @@ use sqlx::sqlite::SqliteRow;
 /// Whether a run of this kind may write to Entra.
 pub(super) fn writes(kind: RunKind) -> bool {
     match kind {
-        RunKind::Migrate | RunKind::Rollback => true,
-        RunKind::Rehearse | RunKind::Verify | RunKind::Survey => false,
+        RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove => true,
+        RunKind::Rehearse | RunKind::Verify | RunKind::Survey | RunKind::RolloutPlan => false,
     }
 }
 
@@ -100,12 +100,12 @@ pub(super) async fn open(db: &mut SqliteConnection, spec: &RunSpec) -> Result<Op
         .await?
         .ok_or_else(|| Fault::no_snapshot(&spec.snapshot))?;
     super::batch::must_be_frozen(db, &spec.batch).await?;
-    if matches!(spec.kind, RunKind::Rehearse | RunKind::Survey) {
+    if matches!(spec.kind, RunKind::Rehearse | RunKind::Survey | RunKind::RolloutPlan) {
         drop_looks(db, spec.kind).await?;
     } else if let Some(run) = unfinished(db, spec, snapshot).await? {
         return Ok(OpenedRun { run, resumed: true, superseded: Vec::new() });
     }
-    let superseded = if writes(spec.kind) { supersede(db, &spec.batch).await? } else { Vec::new() };
+    let superseded = if writes(spec.kind) { supersede(db, spec).await? } else { Vec::new() };
     drop_readings(db).await?;
     let id = sqlx::query_scalar(
         "INSERT INTO run (kind, batch, snapshot, policy, policy_hash, plan_hash, include_unchanged, state, opened_at, halted)
@@ -145,12 +145,13 @@ async fn unfinished(db: &mut SqliteConnection, spec: &RunSpec, snapshot: i64) ->
 
 /// Ends the unfinished writing runs of a batch. Their users are free at once, but for those that a worker still holds:
 /// its lease has to end first, since a write of it may be under way.
-async fn supersede(db: &mut SqliteConnection, batch: &str) -> Result<Vec<RunId>, Fault> {
+async fn supersede(db: &mut SqliteConnection, spec: &RunSpec) -> Result<Vec<RunId>, Fault> {
     let mut runs: Vec<i64> = sqlx::query_scalar(
         "UPDATE run SET state = 'superseded', ended_at = (SELECT now_ms FROM clock)
-          WHERE batch = ?1 AND kind IN ('migrate', 'rollback') AND state IN ('preparing', 'open') RETURNING no",
+          WHERE batch = ?1 AND kind IN (SELECT value FROM json_each(?2)) AND state IN ('preparing', 'open') RETURNING no",
     )
-    .bind(batch)
+    .bind(&spec.batch)
+    .bind(json(crate::filing::rivals(spec.kind).iter().map(|kind| kind.as_str())))
     .fetch_all(&mut *db)
     .await?;
     runs.sort_unstable();

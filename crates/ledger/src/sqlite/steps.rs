@@ -8,8 +8,10 @@ use crate::{Control, Error, StepCounts};
 use contract::{RunId, RunState};
 use sqlx::SqliteConnection;
 
-/// Those that matching did not leave out. A worker files what it found; whoever has no such result was not looked at.
-const MOVABLE: &str = "entra IS NOT NULL AND codes <> 'source-disabled'";
+/// Those that matching did not leave out; of a rollout, those that are placed. A worker files what it found; whoever has no
+/// such result was not looked at.
+const MOVABLE: &str = "entra IS NOT NULL AND codes <> 'source-disabled'
+            AND (place IS NOT NULL OR (SELECT kind FROM run WHERE no = ?1) <> 'rollout')";
 
 fn array(text: Option<&str>) -> Result<Vec<i64>, Fault> {
     text.map_or_else(
@@ -134,7 +136,7 @@ pub(super) async fn tell_waits(
 pub(super) async fn controls(db: &mut SqliteConnection) -> Result<Vec<Control>, Fault> {
     let rows = sqlx::query(
         "SELECT run.no, run.halted IS NOT NULL AS is_halted,
-                CASE WHEN run.kind IN ('migrate', 'rollback') THEN b.settings END AS settings
+                CASE WHEN run.kind IN ('migrate', 'rollback', 'rollout', 'rollout-remove') THEN b.settings END AS settings
            FROM run LEFT JOIN batch b ON b.name = run.batch
           WHERE run.state IN ('preparing', 'open') ORDER BY run.no",
     )

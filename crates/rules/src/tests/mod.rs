@@ -9,6 +9,7 @@ mod forecast;
 mod numbers;
 mod passes;
 mod properties;
+mod rollout;
 mod rows_phones;
 mod rows_tokens;
 mod rows_users;

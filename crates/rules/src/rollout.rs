@@ -1,0 +1,214 @@
+//! Staged rollout: who may be rerouted to Entra, and which group takes whom.
+//!
+//! Nobody is rerouted who could not sign in there: a user gets in whose methods are in place as far as anybody knows, and
+//! whoever somebody else has put in or taken out is left as they are. A group is never filled beyond what Microsoft allows.
+
+use contract::{Code, EntryState, RunKind, SeatState};
+
+/// Most groups of a feature's policy (Microsoft, staged rollout).
+pub const ROLLOUT_GROUPS: usize = 10;
+/// Most users of a group (Microsoft, staged rollout): with ten groups, 500,000 of a tenant.
+pub const ROLLOUT_GROUP_USERS: u64 = 50_000;
+/// Most users that a group may have when the rollout is applied to it first (Microsoft, staged rollout).
+pub const ROLLOUT_FIRST_USERS: u64 = 200;
+
+/// What one run has told of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// What kind of run.
+    pub kind: RunKind,
+    /// Where the user stands in it.
+    pub state: EntryState,
+    /// Code words, separated by blanks.
+    pub codes: String,
+    /// The run is not over.
+    pub open: bool,
+}
+
+/// Whether a user's methods are in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// They are, as far as anybody knows.
+    InPlace,
+    /// Nothing was moved to its end, it was taken back, or something may still land.
+    NotMoved,
+    /// What was written was not confirmed since.
+    NotVerified,
+    /// There was nothing to write, and nothing is there.
+    NoMethod,
+}
+
+/// Codes that tell of a method that is in Entra already.
+const IS_THERE: [Code; 6] = [
+    Code::Unchanged,
+    Code::KeptExisting,
+    Code::OathPresent,
+    Code::AppPresent,
+    Code::AppUnverified,
+    Code::DevicePresent,
+];
+
+/// What the runs of a user come to; `past` begins with what was settled last. `in_doubt`: something was begun of which
+/// nobody knows whether it landed.
+pub fn moved(past: &[Past], in_doubt: bool) -> Moved {
+    let is_under_way = |p: &Past| p.open && !p.state.is_settled() && is_writing(p.kind);
+    if in_doubt || past.iter().any(is_under_way) {
+        return Moved::NotMoved;
+    }
+    let mut verified = None;
+    for p in past.iter().filter(|p| p.state.is_settled()) {
+        let has = |code: Code| p.codes.split(' ').any(|word| word == code.as_str());
+        match p.kind {
+            RunKind::Verify => {
+                verified.get_or_insert(p.state);
+            }
+            // Somebody who was taken back and had nothing of ours is as the migration found them.
+            RunKind::Rollback if p.state == EntryState::Unchanged => {}
+            RunKind::Rollback => return Moved::NotMoved,
+            RunKind::Migrate if p.state == EntryState::Applied => {
+                return if verified == Some(EntryState::Confirmed) { Moved::InPlace } else { Moved::NotVerified };
+            }
+            // The run before it tells.
+            RunKind::Migrate if p.state == EntryState::Unchanged && has(Code::UnchangedSinceLast) => {}
+            RunKind::Migrate if p.state == EntryState::Unchanged => {
+                let is_there = IS_THERE.into_iter().any(has);
+                return if is_there { Moved::InPlace } else { Moved::NoMethod };
+            }
+            RunKind::Migrate => return Moved::NotMoved,
+            RunKind::Rehearse
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => {}
+        }
+    }
+    Moved::NotMoved
+}
+
+fn is_writing(kind: RunKind) -> bool {
+    match kind {
+        RunKind::Migrate | RunKind::Rollback => true,
+        RunKind::Rehearse
+        | RunKind::Verify
+        | RunKind::Survey
+        | RunKind::RolloutPlan
+        | RunKind::Rollout
+        | RunKind::RolloutRemove => false,
+    }
+}
+
+/// Whose groups a user is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// In none of the rollout's.
+    None,
+    /// In that of the seat.
+    Seat,
+    /// In one of the rollout's, and not by our doing.
+    Theirs,
+}
+
+/// All that decides about one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applicant {
+    /// Not in Entra any more.
+    pub gone: bool,
+    /// Guest of the tenant.
+    pub guest: bool,
+    /// Comes from the directory on premises; whoever does not lives in the cloud alone.
+    pub synced: bool,
+    /// Whether the methods are in place.
+    pub moved: Moved,
+    /// The last seat, if there ever was one.
+    pub seat: Option<SeatState>,
+    /// That seat is young enough that Graph may not show it yet.
+    pub seat_is_fresh: bool,
+    /// Where Graph shows the user.
+    pub membership: Membership,
+    /// Whom somebody took out is put in again.
+    pub put_back: bool,
+}
+
+/// What becomes of an applicant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// May be put into a group.
+    In,
+    /// Is in one by our doing, or on the way.
+    Seated,
+    /// Stays out, or is left where somebody else has put them.
+    Out(Code),
+}
+
+/// Whether a user may be put into a group.
+pub fn admit(applicant: &Applicant) -> Admission {
+    let a = applicant;
+    if a.gone {
+        return Admission::Out(Code::UserGone);
+    }
+    if a.guest {
+        return Admission::Out(Code::RolloutGuest);
+    }
+    if !a.synced {
+        return Admission::Out(Code::RolloutCloudOnly);
+    }
+    match (a.seat, a.membership) {
+        (_, Membership::Theirs) => return Admission::Out(Code::RolloutAlreadyIn),
+        (Some(SeatState::Seated), Membership::Seat) => return Admission::Seated,
+        (Some(SeatState::Seated), Membership::None) if a.seat_is_fresh => return Admission::Seated,
+        (Some(SeatState::Seated | SeatState::Gone), Membership::None) if !a.put_back => {
+            return Admission::Out(Code::RolloutTakenOut);
+        }
+        // A seat of which nobody knows is seen to by whoever gets the user.
+        (_, Membership::None | Membership::Seat) => {}
+    }
+    match a.moved {
+        Moved::InPlace => Admission::In,
+        Moved::NotMoved => Admission::Out(Code::RolloutNotMoved),
+        Moved::NotVerified => Admission::Out(Code::RolloutNotVerified),
+        Moved::NoMethod => Admission::Out(Code::RolloutNoMethod),
+    }
+}
+
+/// So many users into each of the groups, in their order, and how many find no room. All of them go into one group where
+/// they fit; else the groups are filled one after the other. `members`: who is in each already.
+pub fn pack(users: u64, members: &[u64]) -> (Vec<u64>, u64) {
+    let room = |members: &u64| ROLLOUT_GROUP_USERS.saturating_sub(*members);
+    let mut parts = vec![0; members.len()];
+    if let Some(whole) = members.iter().position(|m| room(m) >= users) {
+        parts[whole] = users;
+        return (parts, 0);
+    }
+    let mut left = users;
+    for (part, members) in parts.iter_mut().zip(members) {
+        *part = left.min(room(members));
+        left -= *part;
+    }
+    (parts, left)
+}
+
+/// The steps of a rollout, added up: those of the batch's canary, and in each group that is new the first 200 as a step of
+/// their own. `canary` are the sizes of its steps, `parts` and `members` as in `pack`.
+pub fn rollout_steps(canary: &[u32], parts: &[u64], members: &[u64]) -> Vec<u64> {
+    let users: u64 = parts.iter().sum();
+    let mut ends: Vec<u64> = canary
+        .iter()
+        .scan(0, |end, size| {
+            *end += u64::from(*size);
+            Some(*end)
+        })
+        .collect();
+    let mut begin = 0;
+    for (part, members) in parts.iter().zip(members) {
+        let first = ROLLOUT_FIRST_USERS.saturating_sub(*members);
+        if first > 0 && *part > first {
+            ends.push(begin + first);
+        }
+        begin += part;
+    }
+    ends.push(users);
+    ends.retain(|end| *end > 0 && *end <= users);
+    ends.sort_unstable();
+    ends.dedup();
+    ends
+}
