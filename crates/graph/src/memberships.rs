@@ -29,10 +29,9 @@ impl Writer {
             Ok(reply) => {
                 let id = reply.as_ref().and_then(|reply| reply.body.as_ref()?.get("id")?.as_str());
                 let id = id.map(str::to_owned);
-                match plain(reply) {
-                    done @ Answer::Done { .. } => (done, id),
-                    other => (other, None),
-                }
+                let answer = plain(reply);
+                let is_made = matches!(answer, Answer::Done { .. });
+                (answer, id.filter(|_| is_made))
             }
             Err(whole) => (whole, None),
         }
