@@ -55,6 +55,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Body>,
     /// Whether it needs `ConsistencyLevel: eventual`.
     pub(crate) eventual: bool,
+    /// What the `Prefer` header asks for; absent for no such header.
+    pub(crate) prefer: Option<&'static str>,
     pub(crate) bucket: Bucket,
     /// How many calls Graph will count.
     pub(crate) n: u32,
@@ -216,6 +218,9 @@ impl Client {
         if call.eventual {
             headers.insert(HeaderName::from_static("consistencylevel"), HeaderValue::from_static("eventual"));
         }
+        if let Some(prefer) = call.prefer {
+            headers.insert(HeaderName::from_static("prefer"), HeaderValue::from_static(prefer));
+        }
         let http = self.http.read().unwrap_or_else(PoisonError::into_inner).clone();
         let url = call.url.clone();
         Ok(match &call.body {
@@ -231,7 +236,7 @@ impl Client {
         let counters = self.pace.counters();
         counters.round_trips.fetch_add(1, Ordering::Relaxed);
         counters.requests.fetch_add(u64::from(call.n), Ordering::Relaxed);
-        if call.bucket == Bucket::Writes {
+        if call.bucket.is_of_writes() {
             counters.writes.fetch_add(u64::from(call.n), Ordering::Relaxed);
         }
     }

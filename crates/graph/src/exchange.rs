@@ -49,7 +49,9 @@ fn template(url: &Url) -> String {
     let mut above = "";
     for part in url.path().split('/').filter(|part| !part.is_empty()) {
         let is_word = part == "v1.0" || part.chars().all(|c| c.is_ascii_alphabetic() || c == '$');
-        let is_identifier = matches!(above, "users" | "groups") || !is_word;
+        let below_many =
+            matches!(above, "members" | "appliesTo" | "featureRolloutPolicies") && !part.starts_with('$');
+        let is_identifier = matches!(above, "users" | "groups") || below_many || !is_word;
         template.push('/');
         template.push_str(if is_identifier { "{id}" } else { part });
         above = part;
@@ -87,6 +89,24 @@ mod tests {
                 "beta/users/ann%40contoso.com/phoneMethods/+1%202065550100",
                 "/beta/users/{id}/phoneMethods/{id}",
             ),
+            ("v1.0/groups/abcdef?$select=id,displayName", "/v1.0/groups/{id}"),
+            ("v1.0/groups/abcdef/members?$select=id&$top=999", "/v1.0/groups/{id}/members"),
+            ("v1.0/groups/abcdef/members/$ref", "/v1.0/groups/{id}/members/$ref"),
+            ("v1.0/groups/abcdef/members/bcdefa/$ref", "/v1.0/groups/{id}/members/{id}/$ref"),
+            (
+                "v1.0/policies/featureRolloutPolicies?$expand=appliesTo",
+                "/v1.0/policies/featureRolloutPolicies",
+            ),
+            (
+                "v1.0/policies/featureRolloutPolicies/abcdef/appliesTo/$ref",
+                "/v1.0/policies/featureRolloutPolicies/{id}/appliesTo/$ref",
+            ),
+            (
+                "v1.0/policies/featureRolloutPolicies/abcdef/appliesTo/bcdefa/$ref",
+                "/v1.0/policies/featureRolloutPolicies/{id}/appliesTo/{id}/$ref",
+            ),
+            ("v1.0/directoryObjects/getByIds?$select=id", "/v1.0/directoryObjects/getByIds"),
+            ("v1.0/directoryObjects/3179e48a-750b-4051-897c-87b9720928f7", "/v1.0/directoryObjects/{id}"),
             ("beta/users('ann')", "/beta/{id}"),
             ("beta/users/ann/authentication", "/beta/users/{id}/authentication"),
         ] {

@@ -5,8 +5,9 @@
 use crate::answer::Answer;
 use crate::bundle::{self, Item};
 use crate::client::{Body, Version};
-use crate::wire::{encode, error_code_of};
-use crate::writer::{Writer, unsuccessful};
+use crate::pace::Bucket;
+use crate::wire::encode;
+use crate::writer::{Writer, plain};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -34,12 +35,8 @@ impl Writer {
             let body = json!({ "federatedIdpMfaBehavior": behavior });
             bundle::encode(&[Item::new(0, "PATCH", url.clone(), Some(body))])
         });
-        match self.send_bundle(Version::V1, 1, body, not_after, &[]).await.map(|mut replies| replies.pop()) {
-            Ok(Some(Some(reply))) if (200..300).contains(&reply.status) => {
-                Answer::Done { device_id: None, method_id: None }
-            }
-            Ok(Some(Some(reply))) => unsuccessful(reply.status, error_code_of(reply.body.as_ref())),
-            Ok(Some(None) | None) => Answer::Doubt { status: None },
+        match self.send_bundle(Bucket::Writes, Version::V1, 1, body, not_after, &[]).await {
+            Ok(mut replies) => plain(replies.pop().flatten()),
             Err(whole) => whole,
         }
     }

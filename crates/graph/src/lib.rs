@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 mod federation;
 mod identity;
+mod memberships;
 mod pace;
 mod passes;
 mod patience;
@@ -34,7 +35,10 @@ pub use pace::{
     Bucket, BucketStatus, Counts, Grant as Quota, Held, Pace, PaceStep, SharedPace, Unavailable, Verdict,
 };
 pub use passes::{NewPass, Pass, PassAnswer, PassHolder, PassPolicy, SeenPass, Usability};
-pub use reader::{Ask, DirectoryUser, Grant, GrantTo, MethodsPolicy, Reader};
+pub use reader::{
+    Ask, DirectoryUser, Grant, GrantTo, GroupFacts, GroupMember, MemberKind, MethodsPolicy, Reader,
+    RolloutPolicy, UserFacts,
+};
 pub use wire::Page;
 pub use write_call::{CodeNow, WriteCall};
 pub use writer::{WriteItem, Writer};

@@ -1,10 +1,11 @@
 //! The pace: the one gate that every call to Graph passes, so that a throttle holds everyone and not the one request.
 //!
-//! Three buckets, each first come first served. A hold is checked when a caller is let go, never when it queues, so
+//! Four buckets, each first come first served. A hold is checked when a caller is let go, never when it queues, so
 //! that callers who wait already are stopped by it too. Nothing here sends, and nothing here knows a clock of its own
 //! but Tokio's, so that tests can pause it. The rate is learned by the pure `estimator`.
 
 mod alone;
+mod bucket;
 mod desk;
 mod door;
 mod estimator;
@@ -19,6 +20,7 @@ mod smooth;
 #[cfg(test)]
 mod tests;
 
+pub use bucket::Bucket;
 pub use shared::{PaceStep, SharedPace, Unavailable};
 
 use alone::Gate;
@@ -30,45 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// What Graph counts apart, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Bucket {
-    /// Users, groups, policies, the token inventory.
-    Directory,
-    /// Reading authentication methods.
-    Reads,
-    /// Writing authentication methods and tokens.
-    Writes,
-}
-
-impl Bucket {
-    /// Every bucket there is.
-    pub const ALL: [Self; 3] = [Self::Directory, Self::Reads, Self::Writes];
-
-    /// Where the search begins when nothing is known. Writes: the one figure that is published for an application in a
-    /// tenant, 3,000 in 150 s. Reads: an eighth of the published 800 resource units a second of a large tenant.
-    fn start_per_s(self) -> f64 {
-        match self {
-            Self::Directory | Self::Writes => 20.0,
-            Self::Reads => 100.0,
-        }
-    }
-
-    /// The word in the ledger and in `status`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Directory => "directory",
-            Self::Reads => "auth-reads",
-            Self::Writes => "auth-writes",
-        }
-    }
-
-    /// Reads a word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|b| b.as_str() == word)
-    }
-}
 
 /// Quota could not be had in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -134,7 +97,7 @@ pub(crate) struct Counters {
 }
 
 struct Shared {
-    gates: [Door; 3],
+    gates: [Door; 4],
     counters: Counters,
 }
 
@@ -200,10 +163,8 @@ impl Pace {
         self.tell(grant.bucket, verdict);
         let Some(until) = hold else { return };
         let both = verdict.scope.as_deref().and_then(|s| s.split('/').nth(1)) == Some("ReadWrite");
-        match (grant.bucket, both) {
-            (Bucket::Reads, true) => self.gate(Bucket::Writes).hold_until(until),
-            (Bucket::Writes, true) => self.gate(Bucket::Reads).hold_until(until),
-            (Bucket::Directory | Bucket::Reads | Bucket::Writes, _) => {}
+        if both {
+            self.gate(grant.bucket.counterpart()).hold_until(until);
         }
     }
 
@@ -278,11 +239,12 @@ impl Pace {
     }
 
     fn gate(&self, bucket: Bucket) -> &Door {
-        let [directory, reads, writes] = &self.shared.gates;
+        let [directory, reads, writes, groups] = &self.shared.gates;
         match bucket {
             Bucket::Directory => directory,
             Bucket::Reads => reads,
             Bucket::Writes => writes,
+            Bucket::Groups => groups,
         }
     }
 }

@@ -6,8 +6,9 @@
 use crate::answer::Answer;
 use crate::bundle::{self, Item, ItemReply};
 use crate::client::{Body, Version};
+use crate::pace::Bucket;
 use crate::wire::{encode, error_code_of};
-use crate::writer::{Writer, unsuccessful};
+use crate::writer::{Writer, plain, unsuccessful};
 use contract::{EntraId, Secret};
 use serde_json::{Value, json};
 use telemetry::Shutdown;
@@ -130,7 +131,7 @@ impl Writer {
     ) -> Vec<PassAnswer> {
         let owned = wanted.to_vec();
         let body: Body = Box::new(move || bundle::encode(&creations(&owned)));
-        match self.bundle_of(wanted.len(), body, not_after, stops).await {
+        match self.send_bundle(Bucket::Writes, Version::V1, wanted.len(), body, not_after, stops).await {
             Ok(replies) => replies.into_iter().map(made).collect(),
             Err(whole) => wanted.iter().map(|_| PassAnswer::Not(whole.clone())).collect(),
         }
@@ -145,23 +146,10 @@ impl Writer {
     ) -> Vec<Answer> {
         let owned = passes.to_vec();
         let body: Body = Box::new(move || bundle::encode(&deletions(&owned)));
-        match self.bundle_of(passes.len(), body, not_after, stops).await {
-            Ok(replies) => replies.into_iter().map(deleted).collect(),
+        match self.send_bundle(Bucket::Writes, Version::V1, passes.len(), body, not_after, stops).await {
+            Ok(replies) => replies.into_iter().map(plain).collect(),
             Err(whole) => passes.iter().map(|_| whole.clone()).collect(),
         }
-    }
-
-    async fn bundle_of(
-        &self,
-        items: usize,
-        body: Body,
-        not_after: Instant,
-        stops: &[Shutdown],
-    ) -> Result<Vec<Option<ItemReply>>, Answer> {
-        if items == 0 || items > bundle::MAX {
-            return Err(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
-        }
-        self.send_bundle(Version::V1, items, body, not_after, stops).await
     }
 }
 
@@ -204,16 +192,6 @@ fn made(reply: Option<ItemReply>) -> PassAnswer {
         (Some(secret), Some(seen)) => PassAnswer::Made(Box::new(Pass { secret, seen })),
         // Made, and not shown: as good as lost, and the state decides.
         (Some(_) | None, _) => PassAnswer::Not(Answer::Doubt { status: Some(reply.status) }),
-    }
-}
-
-fn deleted(reply: Option<ItemReply>) -> Answer {
-    match reply {
-        None => Answer::Doubt { status: None },
-        Some(reply) if (200..300).contains(&reply.status) => {
-            Answer::Done { device_id: None, method_id: None }
-        }
-        Some(reply) => unsuccessful(reply.status, error_code_of(reply.body.as_ref())),
     }
 }
 

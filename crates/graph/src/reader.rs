@@ -9,12 +9,15 @@ mod inventory;
 mod observe;
 mod passes;
 mod policy;
+mod rollout;
 
 pub use directory::DirectoryUser;
 pub use observe::Ask;
 pub use policy::{Grant, GrantTo, MethodsPolicy};
+pub(crate) use rollout::FEATURE;
+pub use rollout::{GroupFacts, GroupMember, MemberKind, RolloutPolicy, UserFacts};
 
-use crate::client::{Call, Client, Failure, Version};
+use crate::client::{Body, Call, Client, Failure, Version};
 use crate::pace::{Bucket, Counts, Pace, Verdict};
 use crate::patience::Patience;
 use crate::wire::{self, Collection};
@@ -30,6 +33,23 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub struct Reader {
     client: Arc<Client>,
+}
+
+/// A question that is put again until its answer stands.
+struct Read {
+    bucket: Bucket,
+    url: Url,
+    eventual: bool,
+    prefer: Option<&'static str>,
+    /// A body makes it a POST, which must be one that changes nothing.
+    body: Option<Vec<u8>>,
+}
+
+impl Read {
+    /// A GET without any header of its own.
+    fn plain(bucket: Bucket, url: Url) -> Self {
+        Self { bucket, url, eventual: false, prefer: None, body: None }
+    }
 }
 
 impl Reader {
@@ -64,6 +84,7 @@ impl Reader {
             url,
             body: None,
             eventual: false,
+            prefer: None,
             bucket,
             n: 1,
             not_after: patience.ends(),
@@ -100,14 +121,34 @@ impl Reader {
         wire::read(&body, what)
     }
 
+    /// Every page of a collection; the headers go with each of them.
+    async fn all<T: DeserializeOwned>(&self, first: Read, what: &'static str) -> Result<Vec<T>, Error> {
+        let mut read = first;
+        let mut found = Vec::new();
+        loop {
+            let page: Collection<T> = wire::read(&self.ask(&read).await?, what)?;
+            found.extend(page.value);
+            let Some(next) = page.next else { return Ok(found) };
+            read = Read { url: self.client.link(&next)?, body: None, ..read };
+        }
+    }
+
     /// Gets one resource's body, with patience.
     async fn get(&self, bucket: Bucket, url: Url, eventual: bool) -> Result<Vec<u8>, Error> {
+        self.ask(&Read { eventual, ..Read::plain(bucket, url) }).await
+    }
+
+    /// The body of the answer, with patience.
+    async fn ask(&self, read: &Read) -> Result<Vec<u8>, Error> {
+        let bucket = read.bucket;
         let mut patience = Patience::new();
         loop {
+            let body = read.body.clone().map(|bytes| -> Body { Box::new(move || Ok(bytes.clone())) });
             let call = Call {
-                url: url.clone(),
-                body: None,
-                eventual,
+                url: read.url.clone(),
+                body,
+                eventual: read.eventual,
+                prefer: read.prefer,
                 bucket,
                 n: 1,
                 not_after: patience.ends(),

@@ -1,7 +1,9 @@
 //! The far side for this crate's tests: a real HTTP server that answers what it was told and remembers what it saw.
 
 mod identity;
+mod memberships;
 mod reading;
+mod rollout;
 mod writing;
 
 use crate::{Cloud, Config, Credential};

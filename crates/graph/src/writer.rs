@@ -8,7 +8,7 @@ use crate::bundle::{self, Item, ItemReply};
 use crate::client::{Body, Call, Client, Failure, Version};
 use crate::pace::{Bucket, Counts, Pace, Verdict};
 use crate::reader::Reader;
-use crate::wire::{error_code, error_code_of};
+use crate::wire::{encode, error_code, error_code_of};
 use crate::write_call::WriteCall;
 use crate::{Config, Error};
 use std::sync::Arc;
@@ -65,36 +65,47 @@ impl Writer {
     ) -> Vec<Answer> {
         let all = |answer: Answer| vec![answer; items.len()];
         let Some((version, _)) = requests(items) else {
-            return all(Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() });
+            return all(not_sendable());
         };
         let owned = items.to_vec();
         let body: Body = Box::new(move || {
             let requests = requests(&owned).map(|(_, requests)| requests).unwrap_or_default();
             bundle::encode(&requests)
         });
-        match self.send_bundle(version, items.len(), body, not_after, stops).await {
+        match self.send_bundle(Bucket::Writes, version, items.len(), body, not_after, stops).await {
             Ok(replies) => items.iter().zip(replies).map(|(item, reply)| answer(&item.call, reply)).collect(),
             Err(whole) => all(whole),
         }
     }
 
-    /// Sends one bundle of so many writes, once: the items' answers by position, or what is true of all of them. The
-    /// answer's text is wiped: it may hold what nobody may read a second time.
+    /// How a body names an object of the directory: its address in this cloud (`@odata.id`).
+    pub(crate) fn address_of(&self, id: &str) -> Result<String, Error> {
+        let url = self.client.url(Version::V1, &format!("directoryObjects/{}", encode(id)))?;
+        Ok(url.into())
+    }
+
+    /// Sends one bundle of 1 to 20 writes, once: the items' answers by position, or what is true of all of them. Each
+    /// takes its own quota of the bucket first. The answer's text is wiped: it may hold what nobody may read a second
+    /// time.
     pub(crate) async fn send_bundle(
         &self,
+        bucket: Bucket,
         version: Version,
         items: usize,
         body: Body,
         not_after: Instant,
         stops: &[Shutdown],
     ) -> Result<Vec<Option<ItemReply>>, Answer> {
+        if items == 0 || items > bundle::MAX {
+            return Err(not_sendable());
+        }
         let n = u32::try_from(items).unwrap_or(u32::MAX);
         let url = match self.client.url(version, "$batch") {
             Ok(url) => url,
             Err(_) => return Err(Answer::NotSent { held_until: None }),
         };
-        let (bucket, stops) = (Bucket::Writes, stops.to_vec());
-        let call = Call { url, body: Some(body), eventual: false, bucket, n, not_after, stops };
+        let (body, stops) = (Some(body), stops.to_vec());
+        let call = Call { url, body, eventual: false, prefer: None, bucket, n, not_after, stops };
         let pace = self.client.pace();
         let mut reply = match self.client.send(&call).await {
             Ok(reply) => reply,
@@ -171,6 +182,22 @@ fn answer(call: &WriteCall, reply: Option<ItemReply>) -> Answer {
         }
         status => unsuccessful(status, error_code_of(reply.body.as_ref())),
     }
+}
+
+/// The answer to a write of which nothing but its success is of interest.
+pub(crate) fn plain(reply: Option<ItemReply>) -> Answer {
+    match reply {
+        None => Answer::Doubt { status: None },
+        Some(reply) if (200..300).contains(&reply.status) => {
+            Answer::Done { device_id: None, method_id: None }
+        }
+        Some(reply) => unsuccessful(reply.status, error_code_of(reply.body.as_ref())),
+    }
+}
+
+/// The answer to what makes no bundle: it was never sent, and never can be.
+pub(crate) fn not_sendable() -> Answer {
+    Answer::Refused { status: 0, code: "bundleNotSendable".to_owned() }
 }
 
 pub(crate) fn unsuccessful(status: u16, code: String) -> Answer {

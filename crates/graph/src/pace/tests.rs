@@ -83,6 +83,38 @@ async fn a_scope_that_counts_reads_and_writes_holds_both() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn such_a_scope_holds_the_other_half_of_its_service_alone() {
+    for (throttled_bucket, other) in [
+        (Bucket::Directory, Bucket::Groups),
+        (Bucket::Groups, Bucket::Directory),
+        (Bucket::Reads, Bucket::Writes),
+        (Bucket::Writes, Bucket::Reads),
+    ] {
+        let pace = Pace::new();
+        let grant = pace.acquire(throttled_bucket, 1, soon(60)).await.expect("quota");
+        pace.settled(grant, &throttled(10.0, Some("Tenant_Application/ReadWrite/app/tenant")));
+        for bucket in Bucket::ALL {
+            let held = pace.of(bucket).held_for.is_some();
+            assert_eq!(
+                held,
+                bucket == throttled_bucket || bucket == other,
+                "{throttled_bucket:?} {bucket:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_bucket_has_a_word_and_those_of_writes_begin_as_published() {
+    let words = Bucket::ALL.map(Bucket::as_str);
+    assert_eq!(words, ["directory", "auth-reads", "auth-writes", "directory-writes"]);
+    assert!(Bucket::ALL.into_iter().all(|bucket| Bucket::parse(bucket.as_str()) == Some(bucket)));
+    for bucket in [Bucket::Writes, Bucket::Groups] {
+        assert!(bucket.is_of_writes() && (bucket.start_per_s() * 150.0 - 3_000.0).abs() < 1e-6);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_while_waiting_blocks_nobody() {
     let pace = Pace::new();
     let _first = pace.acquire(Bucket::Writes, 20, soon(60)).await.expect("quota");

@@ -166,6 +166,7 @@ impl Reader {
             url,
             body: Some(Box::new(move || bundle::encode(&items))),
             eventual: false,
+            prefer: None,
             bucket: Bucket::Reads,
             n,
             not_after,
