@@ -217,6 +217,9 @@ impl Tenant {
         now: Now,
     ) -> Result<Answer, Refusal> {
         check_select(call)?;
+        if call.query.filter.is_some() {
+            return Err(Refusal::Query("The query option '$filter' is not supported here.".to_owned()));
+        }
         if users_alone && !(call.eventual && call.query.count) {
             return Err(Refusal::Advanced);
         }

@@ -132,13 +132,10 @@ routes! {
 impl Route {
     /// The group that a call with this verb changes.
     pub(crate) fn written_group(&self, verb: Verb) -> Option<&str> {
-        let is_change = match (self, verb) {
-            (Self::Group(_), Verb::Patch | Verb::Delete) => true,
-            (Self::MemberRefs(_), Verb::Post) | (Self::MemberRef(..), Verb::Delete) => true,
-            _ => false,
-        };
-        match self {
-            Self::Group(id) | Self::MemberRefs(id) | Self::MemberRef(id, _) if is_change => Some(id),
+        match (self, verb) {
+            (Self::Group(id), Verb::Patch | Verb::Delete)
+            | (Self::MemberRefs(id), Verb::Post)
+            | (Self::MemberRef(id, _), Verb::Delete) => Some(id),
             _ => None,
         }
     }
