@@ -1,12 +1,14 @@
 //! Bundles (`$batch`): up to 20 calls in one request, each judged and answered on its own.
 //!
 //! The bundle costs no quota. Answers come in another order than asked, so that a client has to look at the ids. A
-//! bundle that is malformed is refused as a whole and has no effect.
+//! bundle that is malformed is refused as a whole and has no effect. Items that wait for nothing run side by side in the
+//! real one: of two that write to one group, the second is refused then.
 
 use super::desk::{Asked, Desk, Said, error_date};
-use crate::tenant::{Answer, Content, Now, Verb, Version};
+use super::http::wants_unknown_members;
+use crate::tenant::{Answer, Content, Now, Verb, Version, parse};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ struct Item {
     url: String,
     content: Content,
     eventual: bool,
+    unknown_members: bool,
     client_request_id: Option<String>,
     /// Positions of the items it waits for.
     depends_on: Vec<usize>,
@@ -47,6 +50,7 @@ pub(super) fn take(
     let mut done: Vec<Option<Said>> = items.iter().map(|_| None).collect();
     let ids: Vec<String> = items.iter().map(|i| i.id.clone()).collect();
     let depends: Vec<Vec<usize>> = items.iter().map(|i| i.depends_on.clone()).collect();
+    let collides = collisions(&items, outer.version);
     let mut open: Vec<Option<Item>> = items.into_iter().map(Some).collect();
     let is_done = |done: &[Option<Said>], at: &usize| done.get(*at).is_some_and(Option::is_some);
     // `read` has refused circles, so every pass settles at least one item.
@@ -64,7 +68,8 @@ pub(super) fn take(
                 desk.stats.failed_dependencies += 1;
                 Said { answer: failed_dependency(), request_id: desk.fresh_id(), cut: false }
             } else {
-                desk.take(asked(outer, item), received, now)?
+                let collides = collides.get(at).copied().unwrap_or(false);
+                desk.take(asked(outer, item, collides), received, now)?
             };
             if let Some(place) = done.get_mut(at) {
                 *place = Some(said);
@@ -86,13 +91,15 @@ pub(super) fn take(
     Ok((Answer::text(200, text), cut))
 }
 
-fn asked(outer: &Outer<'_>, item: Item) -> Asked {
+fn asked(outer: &Outer<'_>, item: Item, collides: bool) -> Asked {
     Asked {
         version: outer.version,
         verb: item.verb,
         url: item.url,
         content: item.content,
         eventual: item.eventual,
+        unknown_members: item.unknown_members,
+        collides,
         base: outer.base.to_owned(),
         client_request_id: item.client_request_id.or(outer.client_request_id.map(str::to_owned)),
     }
@@ -190,8 +197,39 @@ fn read_item(
         Some(body) => Content::Json(body),
     };
     let eventual = header("ConsistencyLevel").is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
+    let unknown_members = header("Prefer").is_some_and(wants_unknown_members);
     let client_request_id = header("client-request-id").map(str::to_owned);
-    Ok(Item { id, verb, url, content, eventual, client_request_id, depends_on })
+    Ok(Item { id, verb, url, content, eventual, unknown_members, client_request_id, depends_on })
+}
+
+/// For each item, whether one before it writes to the same group and neither waits for the other, by whatever chain.
+fn collisions(items: &[Item], version: Version) -> Vec<bool> {
+    let groups: Vec<Option<String>> = items
+        .iter()
+        .map(|item| {
+            let path = item.url.split_once('?').map_or(item.url.as_str(), |(path, _)| path);
+            let route = parse(version, path).ok()?;
+            route.written_group(item.verb).map(str::to_ascii_lowercase)
+        })
+        .collect();
+    let waits: Vec<HashSet<usize>> = (0..items.len()).map(|at| awaited(items, at)).collect();
+    let waits_for = |one: usize, other: usize| waits.get(one).is_some_and(|all| all.contains(&other));
+    let collides = |(at, group): (usize, &Option<String>)| {
+        let before =
+            groups.iter().take(at).enumerate().filter(|(_, other)| group.is_some() && *other == group);
+        before.into_iter().any(|(other, _)| !waits_for(at, other) && !waits_for(other, at))
+    };
+    groups.iter().enumerate().map(collides).collect()
+}
+
+/// Everything that an item waits for, directly or behind another.
+fn awaited(items: &[Item], at: usize) -> HashSet<usize> {
+    let mut all = HashSet::new();
+    let mut open = vec![at];
+    while let Some(item) = open.pop().and_then(|at| items.get(at)) {
+        open.extend(item.depends_on.iter().copied().filter(|other| all.insert(*other)));
+    }
+    all
 }
 
 fn refuse_circles(items: &[Item]) -> Result<(), String> {

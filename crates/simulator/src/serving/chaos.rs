@@ -3,6 +3,7 @@
 //! At most one fate a call. Reads can only fail or be cut off; a fate that is about effects strikes writes alone.
 
 use super::options::Faults;
+use crate::tenant::Kind;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -19,6 +20,8 @@ pub(super) enum Fate {
     ApplyLate,
     /// 409 and the effect.
     ConflictButApplied,
+    /// 409 and no effect.
+    Conflict,
     /// No answer; the effect or not.
     Drop {
         /// Whether it is applied first.
@@ -39,7 +42,7 @@ impl Chaos {
     }
 
     /// The fate of the next call.
-    pub(super) fn draw(&mut self, is_write: bool, writes_phone: bool) -> Fate {
+    pub(super) fn draw(&mut self, kind: Kind) -> Fate {
         let faults = &self.faults;
         let mut point: f64 = self.dice.random();
         let mut within = |share: f64| {
@@ -56,14 +59,15 @@ impl Chaos {
         // Every draw takes its share of the line, so that a read does not fall into a write's.
         let timeout = within(faults.timeout_but_applied);
         let conflict = !timeout && within(faults.conflict_but_applied);
-        if !is_write {
-            return Fate::Normal;
-        }
-        if timeout {
-            return Fate::TimeoutButApplied;
-        }
-        if conflict && writes_phone {
-            return Fate::ConflictButApplied;
+        let group = !timeout && !conflict && within(faults.group_conflict);
+        match kind {
+            Kind::Read => return Fate::Normal,
+            _ if timeout => return Fate::TimeoutButApplied,
+            Kind::PhoneWrite | Kind::GroupWrite | Kind::RolloutWrite if conflict => {
+                return Fate::ConflictButApplied;
+            }
+            Kind::GroupWrite if group => return Fate::Conflict,
+            Kind::PhoneWrite | Kind::GroupWrite | Kind::RolloutWrite | Kind::OtherWrite => {}
         }
         match faults.late_apply_ms {
             Some(_) if self.dice.random::<f64>() < faults.late_apply_rate.unwrap_or(1.0) => Fate::ApplyLate,
@@ -76,9 +80,28 @@ impl Chaos {
 mod tests {
     use super::*;
 
-    fn draws(text: &str, is_write: bool) -> Vec<Fate> {
+    fn draws_of(text: &str, kind: Kind) -> Vec<Fate> {
         let mut chaos = Chaos::new(Faults::parse(text).unwrap());
-        (0..10_000).map(|_| chaos.draw(is_write, true)).collect()
+        (0..10_000).map(|_| chaos.draw(kind)).collect()
+    }
+
+    fn draws(text: &str, is_write: bool) -> Vec<Fate> {
+        draws_of(text, if is_write { Kind::PhoneWrite } else { Kind::Read })
+    }
+
+    #[test]
+    fn a_conflict_without_effect_strikes_groups_alone() {
+        let text = "timeout-but-applied=0.1,conflict-but-applied=0.1,group-conflict=0.2,seed=5";
+        let fates = draws_of(text, Kind::GroupWrite);
+        let share = |wanted: Fate| fates.iter().filter(|fate| **fate == wanted).count();
+        assert!((1800..2200).contains(&share(Fate::Conflict)), "{}", share(Fate::Conflict));
+        assert!((800..1200).contains(&share(Fate::ConflictButApplied)));
+        assert!((800..1200).contains(&share(Fate::TimeoutButApplied)));
+        for kind in [Kind::Read, Kind::PhoneWrite, Kind::RolloutWrite, Kind::OtherWrite] {
+            assert!(!draws_of(text, kind).contains(&Fate::Conflict), "{kind:?}");
+        }
+        assert!(!draws_of(text, Kind::OtherWrite).contains(&Fate::ConflictButApplied));
+        assert!(draws_of(text, Kind::RolloutWrite).contains(&Fate::ConflictButApplied));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::options::{Faults, Options};
 use super::stats::Stats;
 use super::throttle::{Quota, Rejected};
 use crate::tenant::{
-    Answer, Call, Content, Ids, Now, Query, State, Tenant, Verb, Version, error_body, parse,
+    Answer, Call, Content, Ids, Kind, Now, Query, Refusal, State, Tenant, Verb, Version, error_body, parse,
 };
 use std::collections::VecDeque;
 use std::io;
@@ -23,6 +23,9 @@ pub(super) struct Asked {
     pub(super) url: String,
     pub(super) content: Content,
     pub(super) eventual: bool,
+    pub(super) unknown_members: bool,
+    /// An item before it in the bundle writes to the same group, and neither waits for the other.
+    pub(super) collides: bool,
     pub(super) base: String,
     pub(super) client_request_id: Option<String>,
 }
@@ -90,6 +93,7 @@ impl Desk {
         let request_id = self.ids.fresh();
         let said = |answer: Answer, request_id: String| Said { answer, request_id, cut: false };
         let client_request_id = asked.client_request_id.clone();
+        let collides = asked.collides;
         let call = match understand(asked) {
             Ok(call) => call,
             Err(answer) => {
@@ -111,7 +115,11 @@ impl Desk {
         } else {
             self.stats.reads += 1;
         }
-        let fate = self.chaos.draw(cost.is_write, call.writes_phone());
+        if collides {
+            return Ok(said(Answer::from(&Refusal::Concurrency), request_id));
+        }
+        let kind = call.kind();
+        let fate = self.chaos.draw(kind);
         if fate != Fate::Normal {
             self.stats.errors_injected += 1;
         }
@@ -131,8 +139,9 @@ impl Desk {
             }
             Fate::ConflictButApplied => {
                 let answer = self.apply(&call, now, &request_id, client_request_id.as_deref())?;
-                if answer.is_success() { conflict() } else { answer }
+                if answer.is_success() { conflict(kind) } else { answer }
             }
+            Fate::Conflict => Answer::from(&Refusal::Concurrency),
             Fate::Drop { applied } => {
                 cut = true;
                 if applied {
@@ -223,6 +232,7 @@ fn understand(asked: Asked) -> Result<Call, Answer> {
         query,
         content: asked.content,
         eventual: asked.eventual,
+        unknown_members: asked.unknown_members,
         base: asked.base,
     })
 }
@@ -237,8 +247,14 @@ fn fail(status: u16) -> Answer {
     Answer::error(status, code, message)
 }
 
-fn conflict() -> Answer {
-    Answer::error(409, "phoneNumberNotUnique", "The phone number is not unique for SMS sign-in.")
+/// What is said of a write that was applied.
+fn conflict(kind: Kind) -> Answer {
+    match kind {
+        Kind::GroupWrite | Kind::RolloutWrite => Answer::from(&Refusal::Concurrency),
+        Kind::PhoneWrite | Kind::OtherWrite | Kind::Read => {
+            Answer::error(409, "phoneNumberNotUnique", "The phone number is not unique for SMS sign-in.")
+        }
+    }
 }
 
 /// The moment with milliseconds, for the journal.

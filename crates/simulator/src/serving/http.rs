@@ -195,9 +195,21 @@ fn turn(
         None => rest.to_owned(),
     };
     let eventual = text("consistencylevel").is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
+    let mut preferences = head.headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
+    let unknown_members = preferences.any(wants_unknown_members);
     let client_request_id = client_request_id.map(str::to_owned);
-    let said =
-        desk.take(Asked { version, verb, url, content, eventual, base, client_request_id }, received, now)?;
+    let asked = Asked {
+        version,
+        verb,
+        url,
+        content,
+        eventual,
+        unknown_members,
+        collides: false,
+        base,
+        client_request_id,
+    };
+    let said = desk.take(asked, received, now)?;
     Ok(Turn { answer: said.answer, request_id: said.request_id, cut: said.cut })
 }
 
@@ -224,6 +236,11 @@ fn bundle(
         ),
     };
     Ok(Turn { answer, request_id: desk.fresh_id(), cut })
+}
+
+/// Whether a `Prefer` header asks for members of an enumeration that came after its `unknownFutureValue`.
+pub(super) fn wants_unknown_members(prefer: &str) -> bool {
+    prefer.split([',', ';']).any(|one| one.trim().eq_ignore_ascii_case("include-unknown-enum-members"))
 }
 
 fn authorized(headers: &HeaderMap, wanted: Option<&str>) -> bool {

@@ -53,8 +53,11 @@ pub struct Faults {
     pub late_apply_ms: Option<u64>,
     /// Share of writes that `late_apply_ms` strikes; all of them when not given.
     pub late_apply_rate: Option<f64>,
-    /// Share of phone writes that are applied and answered 409 `phoneNumberNotUnique`.
+    /// Share of phone writes that are applied and answered 409 `phoneNumberNotUnique`, and of writes to groups and
+    /// rollout policies that are applied and answered 409 `Directory_ConcurrencyViolation`.
     pub conflict_but_applied: f64,
+    /// Share of writes to groups that are answered 409 `Directory_ConcurrencyViolation` without any effect.
+    pub group_conflict: f64,
     /// Reads show the state before a write until this many milliseconds after it.
     pub not_yet_visible_ms: u64,
     /// 429 carries no `Retry-After`.
@@ -80,7 +83,7 @@ pub enum OptionsError {
     /// Not the name of a fault.
     #[error(
         "fault {0:?} is not known; accepted, separated by commas: error-rate=R, timeout-but-applied=R, late-apply-ms=N, \
-         late-apply-rate=R, conflict-but-applied=R, not-yet-visible-ms=N, retry-after-missing, retry-after-fractional, \
+         late-apply-rate=R, conflict-but-applied=R, group-conflict=R, not-yet-visible-ms=N, retry-after-missing, retry-after-fractional, \
          drop-connection=R, auto-default, seed=N (R from 0 to 1)"
     )]
     Fault(String),
@@ -137,6 +140,7 @@ impl Faults {
                 "late-apply-ms" => faults.late_apply_ms = Some(whole(name, value)?),
                 "late-apply-rate" => faults.late_apply_rate = Some(share(name, value)?),
                 "conflict-but-applied" => faults.conflict_but_applied = share(name, value)?,
+                "group-conflict" => faults.group_conflict = share(name, value)?,
                 "not-yet-visible-ms" => faults.not_yet_visible_ms = whole(name, value)?,
                 "retry-after-missing" => faults.retry_after_missing = flag(name, value)?,
                 "retry-after-fractional" => faults.retry_after_fractional = flag(name, value)?,
@@ -149,6 +153,7 @@ impl Faults {
         let shares = faults.error_rate
             + faults.timeout_but_applied
             + faults.conflict_but_applied
+            + faults.group_conflict
             + faults.drop_connection;
         if shares > 1.0 + 1e-9 { Err(OptionsError::Shares) } else { Ok(faults) }
     }
@@ -215,6 +220,8 @@ mod tests {
         assert!(Faults::parse("error-rate=2").is_err());
         assert!(Faults::parse("error-rate").is_err());
         assert!(Faults::parse("late-apply-ms=x").is_err());
+        assert_eq!(Faults::parse("group-conflict=0.25").unwrap().group_conflict, 0.25);
         assert_eq!(Faults::parse("error-rate=0.6,drop-connection=0.6"), Err(OptionsError::Shares));
+        assert_eq!(Faults::parse("error-rate=0.6,group-conflict=0.6"), Err(OptionsError::Shares));
     }
 }

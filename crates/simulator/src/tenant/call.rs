@@ -30,8 +30,24 @@ pub(crate) struct Call {
     pub(crate) content: Content,
     /// `ConsistencyLevel: eventual` was sent.
     pub(crate) eventual: bool,
+    /// `Prefer: include-unknown-enum-members` was sent.
+    pub(crate) unknown_members: bool,
     /// Scheme and host as the client sees them.
     pub(crate) base: String,
+}
+
+/// What a call is about, as far as fate cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Read,
+    /// Of a phone number.
+    PhoneWrite,
+    /// Of a group: its members, or its end.
+    GroupWrite,
+    /// Of a rollout policy.
+    RolloutWrite,
+    /// Of anything else.
+    OtherWrite,
 }
 
 /// What a call costs (`throttling-limits`).
@@ -67,10 +83,21 @@ impl Call {
         Cost { resource_units: u32::try_from(units).unwrap_or(1), is_write }
     }
 
-    /// Whether it writes a phone number.
-    pub(crate) fn writes_phone(&self) -> bool {
-        matches!(self.route, Route::Phones(_) | Route::Phone(..))
-            && matches!(self.verb, Verb::Post | Verb::Patch)
+    /// What it is about.
+    pub(crate) fn kind(&self) -> Kind {
+        let is_phone = matches!(self.route, Route::Phones(_) | Route::Phone(..))
+            && matches!(self.verb, Verb::Post | Verb::Patch);
+        let is_rollout = matches!(
+            self.route,
+            Route::Rollouts | Route::Rollout(_) | Route::RolloutRefs(_) | Route::RolloutRef(..)
+        );
+        match self.cost().is_write {
+            false => Kind::Read,
+            true if is_phone => Kind::PhoneWrite,
+            true if self.route.written_group(self.verb).is_some() => Kind::GroupWrite,
+            true if is_rollout => Kind::RolloutWrite,
+            true => Kind::OtherWrite,
+        }
     }
 
     /// `@odata.context` of an answer.
@@ -142,19 +169,47 @@ impl Tenant {
             (Route::Passes(user), Verb::Post) => self.create_pass(call, user, now),
             (Route::Pass(user, id), Verb::Get) => self.get_pass(call, user, id, now),
             (Route::Pass(user, id), Verb::Delete) => self.delete_pass(user, id, now),
-            (Route::Groups, Verb::Get) => self.list_groups(call),
-            (Route::Group(id), Verb::Get) => self.get_group(call, id),
-            (Route::Members(id), Verb::Get) => self.list_members(call, id),
-            (Route::TransitiveMembers(id), Verb::Get) => self.list_transitive(call, id, false),
-            (Route::TransitiveUsers(id), Verb::Get) => self.list_transitive(call, id, true),
+            (
+                Route::Groups
+                | Route::Group(_)
+                | Route::Members(_)
+                | Route::MemberRefs(_)
+                | Route::Member(..)
+                | Route::MemberRef(..)
+                | Route::TransitiveMembers(_)
+                | Route::TransitiveUsers(_),
+                _,
+            ) => self.dispatch_groups(call, now),
             (Route::Policy, Verb::Get) => Ok(self.policy.whole(call)),
             (Route::PolicyConfigurations, Verb::Get) => Ok(self.policy.configurations(call)),
             (Route::PolicyConfiguration(id), Verb::Get) => self.policy.configuration(call, id),
             (Route::PolicyConfiguration(id), Verb::Patch) => self.policy.set_state(call, id),
-            (Route::Rollouts | Route::Rollout(_) | Route::RolloutAppliesTo(_), _) => self.get_rollout(call),
+            (
+                Route::Rollouts
+                | Route::Rollout(_)
+                | Route::RolloutAppliesTo(_)
+                | Route::RolloutRefs(_)
+                | Route::RolloutRef(..),
+                _,
+            ) => self.dispatch_rollouts(call, now),
             (Route::Domains | Route::Domain(_) | Route::Federations(_) | Route::Federation(..), _) => {
                 self.dispatch_domains(call, now)
             }
+            _ => Err(Refusal::Verb),
+        }
+    }
+
+    fn dispatch_groups(&mut self, call: &Call, now: Now) -> Result<Answer, Refusal> {
+        match (&call.route, call.verb) {
+            (Route::Groups, Verb::Get) => self.list_groups(call, now),
+            (Route::Group(id), Verb::Get) => self.get_group(call, id, now),
+            (Route::Group(id), Verb::Patch) => self.add_members(call, id, now),
+            (Route::Group(id), Verb::Delete) => self.delete_group(id, now),
+            (Route::Members(id), Verb::Get) => self.list_members(call, id, now),
+            (Route::MemberRefs(id), Verb::Post) => self.add_member(call, id, now),
+            (Route::MemberRef(id, member), Verb::Delete) => self.remove_member(id, member, now),
+            (Route::TransitiveMembers(id), Verb::Get) => self.list_transitive(call, id, false, now),
+            (Route::TransitiveUsers(id), Verb::Get) => self.list_transitive(call, id, true, now),
             _ => Err(Refusal::Verb),
         }
     }
@@ -196,6 +251,7 @@ mod tests {
             query: Query::parse(query).unwrap(),
             content: Content::Empty,
             eventual: false,
+            unknown_members: false,
             base: String::new(),
         };
         let cost = call.cost();
@@ -216,5 +272,8 @@ mod tests {
         assert_eq!(cost(Verb::Post, "/directoryObjects/getByIds", ""), (5, false));
         assert_eq!(cost(Verb::Post, "/directoryObjects/getByIds", "$select=id"), (2, false));
         assert_eq!(cost(Verb::Post, "/users/x/authentication/phoneMethods", ""), (1, true));
+        assert_eq!(cost(Verb::Patch, "/groups/x", ""), (1, true));
+        assert_eq!(cost(Verb::Delete, "/groups/x/members/y/$ref", ""), (1, true));
+        assert_eq!(cost(Verb::Post, "/policies/featureRolloutPolicies/x/appliesTo/$ref", ""), (1, true));
     }
 }

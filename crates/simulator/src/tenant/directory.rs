@@ -9,6 +9,7 @@ use super::call::Call;
 use super::filter::Filter;
 use super::inventory_calls::page_answer;
 use super::refusal::Refusal;
+use super::roster::Member;
 use serde_json::{Map, Value};
 
 /// Properties by which Graph filters users; the other `onPremises` ones it refuses.
@@ -133,12 +134,14 @@ impl Tenant {
         };
         let mut value = Vec::new();
         for id in ids.iter().filter_map(Value::as_str) {
-            let user = self.by_id.find(id, |i| Some(self.users.get(i as usize)?.0.id()));
-            if let Some(at) = user.filter(|_| wants("user")) {
-                value.push(self.member_view(call, super::groups::Member::User(at))?);
-            } else if let Some(at) = self.group_by_id.get(&id.to_ascii_lowercase()).filter(|_| wants("group"))
-            {
-                value.push(self.member_view(call, super::groups::Member::Group(*at))?);
+            let Some(member) = self.resolve(id) else { continue };
+            let kind = match member {
+                Member::User(_) => "user",
+                Member::Group(_) => "group",
+                Member::Contact(_) | Member::Stranger(_) => "orgContact",
+            };
+            if wants(kind) {
+                value.push(self.member_view(call, member)?);
             }
         }
         let total = value.len();

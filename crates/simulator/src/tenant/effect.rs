@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 /// What happened to one method. `from` and `to` are as in plans: a number, a token's status, a default; null is not
-/// there.
+/// there. Of a membership (`group`) and of a rollout policy's groups they are the group's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Effect {
-    /// Object id of the user, or the name of the domain; absent for a device that nobody holds.
+    /// Object id of the user, or of whatever else a group has among its members; or the name of the domain. Absent for
+    /// a device that nobody holds, a rollout policy, and a group that ends.
     pub(crate) user: Option<String>,
     /// The method, in the words of plans, or another of Graph's names for what plans do not know.
     pub(crate) method: &'static str,

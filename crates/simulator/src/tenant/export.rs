@@ -4,7 +4,9 @@
 //! to go on from its own answer, and the secrets of a simulated tenant are made up.
 
 use super::Tenant;
+use super::groups::Group;
 use super::methods::Methods;
+use super::roster::Member;
 use super::state::{
     AppFile, AuthenticationFile, DeviceFile, IdFile, PhoneFile, PreferencesFile, RequirementsFile, TokenFile,
 };
@@ -30,6 +32,44 @@ impl Serialize for UserFile<'_> {
                 map.serialize_entry("onPremisesSyncEnabled", &synced)?;
             }
             map.serialize_entry("authentication", &self.0.authentication(methods))?;
+        }
+        map.end()
+    }
+}
+
+/// The ids of those of a group's members that are wanted.
+struct Ids<'t>(&'t Tenant, &'t Group, fn(Member) -> bool);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let wanted = self.1.roster.members().filter(|member| self.2(*member));
+        to.collect_seq(wanted.map(|member| self.0.id_of(member)))
+    }
+}
+
+/// A group, with the names of [`super::state::GroupFile`].
+struct GroupOut<'t>(&'t Tenant, &'t Group);
+
+impl Serialize for GroupOut<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(tenant, group) = *self;
+        let file = &group.file;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("id", &file.id)?;
+        map.serialize_entry("displayName", &file.display_name)?;
+        if let Some(kind) = &file.kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(synced) = file.on_premises_sync_enabled {
+            map.serialize_entry("onPremisesSyncEnabled", &synced)?;
+        }
+        if let Some(assignable) = file.is_assignable_to_role {
+            map.serialize_entry("isAssignableToRole", &assignable)?;
+        }
+        map.serialize_entry("members", &Ids(tenant, group, |_| true))?;
+        let is_contact: fn(Member) -> bool = |member| matches!(member, Member::Contact(_));
+        if group.roster.members().any(is_contact) {
+            map.serialize_entry("contacts", &Ids(tenant, group, is_contact))?;
         }
         map.end()
     }
@@ -111,11 +151,14 @@ impl Tenant {
             serde_json::to_writer(&mut to, &UserFile(self, at))?;
         }
         to.write_all(b"],\"groups\":")?;
-        serde_json::to_writer(&mut to, &self.groups)?;
+        let there = self.groups.iter().filter(|group| group.deleted.is_none());
+        let groups: Vec<GroupOut<'_>> = there.map(|group| GroupOut(self, group)).collect();
+        serde_json::to_writer(&mut to, &groups)?;
         to.write_all(b",\"hardwareOathDevices\":")?;
         serde_json::to_writer(&mut to, &self.device_files())?;
         to.write_all(b",\"featureRolloutPolicies\":")?;
-        serde_json::to_writer(&mut to, &self.rollouts)?;
+        let rollouts: Vec<&serde_json::Value> = self.rollouts.iter().flatten().collect();
+        serde_json::to_writer(&mut to, &rollouts)?;
         to.write_all(b",\"domains\":")?;
         serde_json::to_writer(&mut to, &self.domains)?;
         to.write_all(b",\"authenticationMethodsPolicy\":")?;

@@ -253,15 +253,27 @@ fn read_device(body: &Map<String, Value>) -> Result<Device, Refusal> {
 /// A page of a list of JSON objects, with its link and, when asked for, the count of all.
 pub(super) fn page_answer(call: &Call, context: &str, page: Vec<Value>, total: usize) -> Answer {
     let end = call.query.skip + page.len();
+    let next = (end < total && !page.is_empty()).then_some(end);
+    page_until(call, context, page, total, next)
+}
+
+/// The same, where the next page begins at a place of its own.
+pub(super) fn page_until(
+    call: &Call,
+    context: &str,
+    page: Vec<Value>,
+    total: usize,
+    next: Option<usize>,
+) -> Answer {
     let mut body = Map::new();
     body.insert("@odata.context".to_owned(), Value::from(call.context(context)));
     if call.query.count {
         body.insert("@odata.count".to_owned(), Value::from(total));
     }
-    if end < total && !page.is_empty() {
+    if let Some(next) = next {
         body.insert(
             "@odata.nextLink".to_owned(),
-            Value::from(call.query.next_link(&call.base, &call.path, end)),
+            Value::from(call.query.next_link(&call.base, &call.path, next)),
         );
     }
     body.insert("value".to_owned(), Value::from(page));

@@ -4,12 +4,14 @@
 
 use super::Tenant;
 use super::devices::{Device, Inventory};
+use super::groups::Group;
 use super::ids::{Ids, derived};
 use super::index::Index;
 use super::lag::Lag;
 use super::methods::Held;
 use super::policy::Policy;
-use super::state::{DeviceFile, State, TokenFile};
+use super::roster::{Member, Roster};
+use super::state::{DeviceFile, GroupFile, State, TokenFile};
 use super::totp::base32;
 use contract::TokenStatus;
 use std::collections::HashMap;
@@ -27,21 +29,23 @@ impl Tenant {
                 by_upn.add(user.upn(), at, |i| Some(users.get(i as usize)?.0.upn()));
             }
         }
-        let group_by_id =
-            state.groups.iter().zip(0_u32..).map(|(g, at)| (g.id.to_ascii_lowercase(), at)).collect();
         let mut tenant = Self {
             users,
             by_id,
             by_upn,
-            groups: state.groups,
-            group_by_id,
+            groups: Vec::new(),
+            group_by_id: HashMap::new(),
+            others: Vec::new(),
+            contact_by_id: HashMap::new(),
             expanded: HashMap::new(),
             inventory: Inventory::new(visible_after),
-            rollouts: state.rollouts,
+            rollouts: state.rollouts.into_iter().map(Some).collect(),
             domains: state.domains,
             policy: Policy::new(&state.policy),
             hidden: Lag::new(visible_after),
             hidden_domains: Lag::new(visible_after),
+            hidden_rollouts: Lag::new(visible_after),
+            visible_after,
             ids: Ids::new(run),
             auto_default,
             effects: Vec::new(),
@@ -53,7 +57,46 @@ impl Tenant {
             tenant.load_token(user, token);
         }
         tenant.load_orphans();
+        tenant.load_groups(state.groups);
         tenant
+    }
+
+    /// Groups first, then who is in them: a group may have one in it that the file names later.
+    fn load_groups(&mut self, files: Vec<GroupFile>) {
+        let mut lists = Vec::with_capacity(files.len());
+        for (mut file, at) in files.into_iter().zip(0_u32..) {
+            self.group_by_id.insert(file.id.to_ascii_lowercase(), at);
+            lists.push((std::mem::take(&mut file.members), std::mem::take(&mut file.contacts)));
+            self.groups.push(Group { file, roster: Roster::default(), deleted: None });
+        }
+        for (_, contacts) in &lists {
+            for id in contacts {
+                let key = id.to_ascii_lowercase();
+                if self.resolve(id).is_none()
+                    && let Some(at) = self.add_other(id)
+                {
+                    self.contact_by_id.insert(key, at);
+                }
+            }
+        }
+        for ((members, contacts), at) in lists.iter().zip(0_usize..) {
+            let mut roster = Roster::default();
+            for id in members.iter().chain(contacts) {
+                let stranger = |tenant: &mut Self| tenant.add_other(id).map(Member::Stranger);
+                if let Some(member) = self.resolve(id).or_else(|| stranger(self)) {
+                    roster.join(member, Duration::ZERO, Duration::ZERO);
+                }
+            }
+            if let Some(group) = self.groups.get_mut(at) {
+                group.roster = roster;
+            }
+        }
+    }
+
+    fn add_other(&mut self, id: &str) -> Option<u32> {
+        let at = u32::try_from(self.others.len()).ok()?;
+        self.others.push(Box::from(id));
+        Some(at)
     }
 
     fn load_device(&mut self, file: DeviceFile, n: usize) {

@@ -18,6 +18,7 @@ mod index;
 mod inventory_calls;
 mod lag;
 mod load;
+mod membership;
 mod methods;
 mod passes;
 mod phones;
@@ -27,16 +28,19 @@ mod query;
 mod refusal;
 mod registered;
 mod rollout;
+mod rollout_calls;
+mod roster;
 mod route;
 mod state;
 mod tokens;
 mod totp;
 
 pub(crate) use answer::{Answer, error_body};
-pub(crate) use call::{Call, Content};
+pub(crate) use call::{Call, Content, Kind};
 pub(crate) use effect::Effect;
 pub(crate) use ids::Ids;
 pub(crate) use query::Query;
+pub(crate) use refusal::Refusal;
 pub(crate) use route::{Verb, Version, parse};
 pub use state::State;
 pub(crate) use totp::to_base32;
@@ -49,8 +53,6 @@ use index::Index;
 use lag::Lag;
 use methods::Methods;
 use policy::Policy;
-use refusal::Refusal;
-use state::GroupFile;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -68,17 +70,26 @@ pub(crate) struct Tenant {
     users: Vec<(Attributes, Methods)>,
     by_id: Index,
     by_upn: Index,
-    groups: Vec<GroupFile>,
+    /// Deleted ones keep their place.
+    groups: Vec<groups::Group>,
     group_by_id: HashMap<String, u32>,
+    /// Ids of members that are neither users nor groups.
+    others: Vec<Box<str>>,
+    contact_by_id: HashMap<String, u32>,
     /// Expanded members, by group; emptied when a membership changes.
-    expanded: HashMap<u32, std::sync::Arc<Vec<groups::Member>>>,
+    expanded: HashMap<u32, groups::Expansion>,
     inventory: Inventory,
-    rollouts: Vec<serde_json::Value>,
+    /// Deleted ones leave a gap.
+    rollouts: Vec<Option<serde_json::Value>>,
     domains: Vec<serde_json::Value>,
     policy: Policy,
     hidden: Lag<Methods>,
     /// What readers of a domain still see.
     hidden_domains: Lag<serde_json::Value>,
+    /// What readers of a rollout policy still see.
+    hidden_rollouts: Lag<Option<serde_json::Value>>,
+    /// By how much readers lag behind.
+    visible_after: Duration,
     ids: Ids,
     auto_default: bool,
     effects: Vec<Effect>,

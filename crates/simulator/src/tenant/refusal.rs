@@ -60,6 +60,14 @@ pub(crate) enum Refusal {
     PassExists,
     /// Guests get no pass.
     PassGuest,
+    /// A request about groups or policies that the directory does not grant, and why.
+    Request(&'static str),
+    /// A reference that is there already, or twice in the request, by the name of its property.
+    ReferenceExists(&'static str),
+    /// A group that gives roles is written by few.
+    RoleGroup,
+    /// Another request is changing the same object.
+    Concurrency,
 }
 
 impl Refusal {
@@ -68,6 +76,8 @@ impl Refusal {
         match self {
             Self::Absent(_) | Self::MethodAbsent | Self::DeviceAbsent => 404,
             Self::Verb | Self::SmsSignIn => 405,
+            Self::RoleGroup => 403,
+            Self::Concurrency => 409,
             Self::Segment(_)
             | Self::Body(_)
             | Self::Property(_)
@@ -89,7 +99,9 @@ impl Refusal {
             | Self::PassPolicy
             | Self::PassSettings(_)
             | Self::PassExists
-            | Self::PassGuest => 400,
+            | Self::PassGuest
+            | Self::Request(_)
+            | Self::ReferenceExists(_) => 400,
         }
     }
 
@@ -97,7 +109,9 @@ impl Refusal {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Segment(_) | Self::Body(_) | Self::Query(_) | Self::UnknownProperty(_) => "BadRequest",
-            Self::Verb => "Request_BadRequest",
+            Self::Verb | Self::Request(_) | Self::ReferenceExists(_) => "Request_BadRequest",
+            Self::RoleGroup => "Authorization_RequestDenied",
+            Self::Concurrency => "Directory_ConcurrencyViolation",
             Self::Advanced => "Request_UnsupportedQuery",
             Self::Absent(_) => "Request_ResourceNotFound",
             Self::MethodAbsent | Self::DeviceAbsent => "resourceNotFound",
@@ -164,6 +178,12 @@ impl Refusal {
             Self::PassSettings(what) => format!("The {what} of the Temporary Access Pass is not allowed by policy."),
             Self::PassExists => "The user has a valid Temporary Access Pass already.".to_owned(),
             Self::PassGuest => "Temporary Access Passes cannot be created for guest users.".to_owned(),
+            Self::Request(why) => (*why).to_owned(),
+            Self::ReferenceExists(property) => format!(
+                "One or more added object references already exist for the following modified properties: '{property}'."
+            ),
+            Self::RoleGroup => "Insufficient privileges to complete the operation.".to_owned(),
+            Self::Concurrency => "Error due to concurrent requests being made to the tenant.".to_owned(),
         }
     }
 }

@@ -106,6 +106,10 @@ routes! {
     Groups Both "/groups";
     Group(group) Both "/groups/{id}";
     Members(group) V1 "/groups/{id}/members";
+    MemberRefs(group) V1 "/groups/{id}/members/$ref";
+    /// Without `$ref` behind it the member itself is meant, not its membership: nothing is granted here.
+    Member(group, member) V1 "/groups/{id}/members/{id}";
+    MemberRef(group, member) V1 "/groups/{id}/members/{id}/$ref";
     TransitiveMembers(group) Both "/groups/{id}/transitiveMembers";
     TransitiveUsers(group) V1 "/groups/{id}/transitiveMembers/microsoft.graph.user";
     GetByIds V1 "/directoryObjects/getByIds";
@@ -117,6 +121,8 @@ routes! {
     Rollouts V1 "/policies/featureRolloutPolicies";
     Rollout(policy) V1 "/policies/featureRolloutPolicies/{id}";
     RolloutAppliesTo(policy) V1 "/policies/featureRolloutPolicies/{id}/appliesTo";
+    RolloutRefs(policy) V1 "/policies/featureRolloutPolicies/{id}/appliesTo/$ref";
+    RolloutRef(policy, group) V1 "/policies/featureRolloutPolicies/{id}/appliesTo/{id}/$ref";
     Domains V1 "/domains";
     Domain(domain) V1 "/domains/{id}";
     Federations(domain) V1 "/domains/{id}/federationConfiguration";
@@ -124,6 +130,16 @@ routes! {
 }
 
 impl Route {
+    /// The group that a call with this verb changes.
+    pub(crate) fn written_group(&self, verb: Verb) -> Option<&str> {
+        match (self, verb) {
+            (Self::Group(id), Verb::Patch | Verb::Delete)
+            | (Self::MemberRefs(id), Verb::Post)
+            | (Self::MemberRef(id, _), Verb::Delete) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether answers about it carry `x-ms-resource-unit`, as those about directory objects do.
     pub(crate) fn is_directory(&self) -> bool {
         let template = self.template();
@@ -149,6 +165,9 @@ pub(crate) fn parse(version: Version, path: &str) -> Result<Route, Refusal> {
         ["groups"] => Route::Groups,
         ["groups", group] => Route::Group(own(group)),
         ["groups", group, "members"] => Route::Members(own(group)),
+        ["groups", group, "members", "$ref"] => Route::MemberRefs(own(group)),
+        ["groups", group, "members", member] => Route::Member(own(group), own(member)),
+        ["groups", group, "members", member, "$ref"] => Route::MemberRef(own(group), own(member)),
         ["groups", group, "transitiveMembers"] => Route::TransitiveMembers(own(group)),
         ["groups", group, "transitiveMembers", "microsoft.graph.user" | "graph.user"] => {
             Route::TransitiveUsers(own(group))
@@ -164,6 +183,12 @@ pub(crate) fn parse(version: Version, path: &str) -> Result<Route, Refusal> {
         ["policies", "featureRolloutPolicies"] => Route::Rollouts,
         ["policies", "featureRolloutPolicies", policy] => Route::Rollout(own(policy)),
         ["policies", "featureRolloutPolicies", policy, "appliesTo"] => Route::RolloutAppliesTo(own(policy)),
+        ["policies", "featureRolloutPolicies", policy, "appliesTo", "$ref"] => {
+            Route::RolloutRefs(own(policy))
+        }
+        ["policies", "featureRolloutPolicies", policy, "appliesTo", group, "$ref"] => {
+            Route::RolloutRef(own(policy), own(group))
+        }
         ["domains"] => Route::Domains,
         ["domains", domain] => Route::Domain(own(domain)),
         ["domains", domain, "federationConfiguration"] => Route::Federations(own(domain)),

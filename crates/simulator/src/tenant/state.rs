@@ -58,7 +58,7 @@ pub(super) struct Users {
     pub(super) tokens: Vec<(u32, TokenFile)>,
 }
 
-/// A group; `members` are ids of users and of groups.
+/// A group; `members` are ids of users, of groups, and of those that `contacts` names as organisational contacts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct GroupFile {
@@ -69,7 +69,12 @@ pub(crate) struct GroupFile {
     pub(crate) kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_premises_sync_enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) is_assignable_to_role: Option<bool>,
     pub(crate) members: Vec<String>,
+    /// Ids that are neither users nor groups and are members all the same, whether `members` lists them or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contacts: Vec<String>,
 }
 
 /// A device of the inventory.

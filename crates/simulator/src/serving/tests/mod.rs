@@ -6,8 +6,11 @@ mod bundles;
 mod directory;
 mod domains;
 mod faults;
+mod group_faults;
+mod groups;
 mod passes;
 mod phones;
+mod rollout;
 mod tokens;
 
 use super::{Faults, Options, Throttle, serve};
@@ -84,12 +87,21 @@ impl Room {
         path: &str,
         body: Option<Value>,
     ) -> Result<Heard, reqwest::Error> {
+        self.send_with(verb, path, body, &[("ConsistencyLevel", "eventual")]).await
+    }
+
+    pub(super) async fn send_with(
+        &self,
+        verb: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Heard, reqwest::Error> {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
-        let mut request = self
-            .client
-            .request(verb.parse().unwrap(), url)
-            .bearer_auth("any")
-            .header("ConsistencyLevel", "eventual");
+        let mut request = self.client.request(verb.parse().unwrap(), url).bearer_auth("any");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -131,6 +143,19 @@ impl Room {
                 format!("{} {} {}{noop}", word(&line["method"]), word(&line["from"]), word(&line["to"]))
             })
             .collect()
+    }
+
+    /// Journalled effects as `user method from to`, since the beginning.
+    pub(super) fn effects_by_user(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.journal).unwrap();
+        let users = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["user"].clone());
+        let user = |user: Value| user.as_str().unwrap_or("null").to_owned();
+        users.zip(self.effects()).map(|(of, effect)| format!("{} {effect}", user(of))).collect()
+    }
+
+    /// A part of the true state.
+    pub(super) async fn state(&self, pointer: &str) -> Value {
+        self.get("/simulator/state").await.body.pointer(pointer).cloned().unwrap_or_default()
     }
 
     /// The true state of a user's methods.
