@@ -202,6 +202,22 @@ async fn pages_hide_nobody_and_show_nobody_twice_while_members_change() {
 }
 
 #[tokio::test]
+async fn what_is_below_a_group_is_walked_anew_after_each_change() {
+    let groups = json!([{ "id": "g1", "members": ["g2"] }, { "id": "g2", "members": ["id-1"] }]);
+    let room = with(3, groups, "").await;
+    let below = "/v1.0/groups/g1/transitiveMembers";
+    assert_eq!(ids(&room.get(below).await), ["g2", "id-1"]);
+    assert_eq!(add(&room, "g2", &["id-2"]).await.status, 204);
+    assert_eq!(ids(&room.get(below).await), ["g2", "id-1", "id-2"]);
+    assert_eq!(remove(&room, "g2", "id-1").await.status, 204);
+    assert_eq!(ids(&room.get(below).await), ["g2", "id-2"]);
+    assert_eq!(remove(&room, "g1", "g2").await.status, 204);
+    assert_eq!(ids(&room.get(below).await), Vec::<String>::new());
+    assert_eq!(add_one(&room, "g2", "g1").await.status, 204, "groups may be nested");
+    assert_eq!(room.effects_by_user().last().unwrap(), "g1 group null g2");
+}
+
+#[tokio::test]
 async fn members_are_asked_for_by_id() {
     let groups = json!([
         { "id": "g1", "members": ["id-1", "g2", "id-3"], "contacts": ["c-1"] },
