@@ -29,6 +29,8 @@ impl Coordinator {
             RunKind::Migrate | RunKind::Rehearse | RunKind::Survey => {}
             // What they are about is on file: nobody is matched anew.
             RunKind::Verify | RunKind::Rollback => return self.freeze_touched(run, reader).await.map(Some),
+            // These are prepared on terms of their own.
+            RunKind::Rollout | RunKind::RolloutRemove | RunKind::RolloutPlan => return Ok(None),
         }
         let read = |what| move |source| Error::Graph { what, source };
         let grants = reader.methods_policy().await.map_err(read("the authentication methods policy"))?.grants;

@@ -33,6 +33,17 @@ pub enum Error {
         "the settings of batch \"{0}\" cannot be read by this version; use the version that wrote them, or a later one"
     )]
     Settings(String),
+    /// Users of a rollback are in the staged rollout by our doing.
+    #[error(
+        "{users} users of batch {batch} are in the staged rollout: Entra would ask them for what is to be withdrawn; \
+         `mfa-migrate rollback` takes them out first, and so does `mfa-migrate rollout remove`"
+    )]
+    Rerouted {
+        /// How many.
+        users: u64,
+        /// The batch of the rollback.
+        batch: String,
+    },
     /// A part of the coordinator was given up.
     #[error("a part of the coordinator was given up by a defect in this program")]
     Part(#[source] tokio::task::JoinError),
@@ -48,9 +59,12 @@ impl Error {
             Self::Ledger(error) => error.disposition(),
             Self::Graph { source, .. } => source.disposition(),
             Self::Broker(error) => error.disposition(),
-            Self::Seal(_) | Self::Policy(_) | Self::Settings(_) | Self::Part(_) | Self::Unfinished => {
-                Disposition::Stop
-            }
+            Self::Seal(_)
+            | Self::Policy(_)
+            | Self::Settings(_)
+            | Self::Rerouted { .. }
+            | Self::Part(_)
+            | Self::Unfinished => Disposition::Stop,
         }
     }
 

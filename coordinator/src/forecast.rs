@@ -61,13 +61,17 @@ impl Coordinator {
         Ok(eta.map(|eta| Forecast { eta, windows, step }))
     }
 
-    /// When users of a run may be released. Migrations keep to their batch's settings; everything else goes at once.
+    /// When users of a run may be released. Migrations and rollouts keep to their batch's settings; everything else goes at
+    /// once.
     pub(crate) async fn windows(&self, run: &Run) -> Result<Windows, Error> {
         let settings = match run.spec.kind {
-            RunKind::Migrate => self.settings(&run.spec.batch).await?,
-            RunKind::Rehearse | RunKind::Verify | RunKind::Rollback | RunKind::Survey => {
-                BatchSettings::default()
-            }
+            RunKind::Migrate | RunKind::Rollout => self.settings(&run.spec.batch).await?,
+            RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Rollback
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::RolloutRemove => BatchSettings::default(),
         };
         Windows::parse(&settings.windows, &settings.tz).map_err(|_| Error::Settings(run.spec.batch.clone()))
     }

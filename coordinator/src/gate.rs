@@ -49,14 +49,18 @@ impl Pacing {
     /// A migration keeps to its batch's settings; everything else goes at once.
     pub(crate) async fn of(coordinator: &Coordinator, run: &Run) -> Result<Self, Error> {
         let settings = match run.spec.kind {
-            RunKind::Migrate => coordinator.settings(&run.spec.batch).await?,
+            // Rerouting is felt by users as moving them is.
+            RunKind::Migrate | RunKind::Rollout => coordinator.settings(&run.spec.batch).await?,
             // A way back is wanted now, and what only reads disturbs nobody.
-            RunKind::Rollback | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
-                BatchSettings::default()
-            }
+            RunKind::Rollback
+            | RunKind::RolloutRemove
+            | RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Survey
+            | RunKind::RolloutPlan => BatchSettings::default(),
         };
         let unreadable = || Error::Settings(run.spec.batch.clone());
-        let follows = match settings.keep_in_step {
+        let follows = match settings.keep_in_step && run.spec.kind == RunKind::Migrate {
             true => coordinator.ledger.moved_before(run.id).await?,
             false => None,
         };
@@ -65,6 +69,11 @@ impl Pacing {
         let abort_at: Share = settings.abort_at.parse().map_err(|_| unreadable())?;
         let windows = Windows::parse(&settings.windows, &settings.tz).map_err(|_| unreadable())?;
         Ok(Self { steps, abort_at, windows, settings, follows })
+    }
+
+    /// The sizes of the canary's steps for so many users; none where there is no canary.
+    pub(crate) fn step_sizes(&self, users: u32) -> Vec<u32> {
+        self.steps.as_ref().map(|steps| steps.sizes(users)).unwrap_or_default()
     }
 }
 
@@ -82,7 +91,8 @@ impl Coordinator {
     /// Assigns a run's users to the steps of its canary, once.
     pub(crate) async fn assign_steps(&self, run: &Run, pacing: &Pacing) -> Result<(), Error> {
         let Some(steps) = &pacing.steps else { return Ok(()) };
-        if !run.steps.is_empty() {
+        // Those of a rollout came with its places.
+        if !run.steps.is_empty() || run.spec.kind == RunKind::Rollout {
             return Ok(());
         }
         let users = self.ledger.step_counts(run.id, 0).await?.users;

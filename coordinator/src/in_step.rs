@@ -129,9 +129,13 @@ impl Coordinator {
     async fn way_back_since(&self, last: &Run) -> Result<Option<RunId>, Error> {
         match last.spec.kind {
             RunKind::Rollback => Ok(Some(last.id)),
-            RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
-                Ok(self.ledger.taken_back(&last.spec.batch, last.id).await?)
-            }
+            RunKind::Migrate
+            | RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => Ok(self.ledger.taken_back(&last.spec.batch, last.id).await?),
         }
     }
 

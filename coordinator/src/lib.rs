@@ -13,6 +13,7 @@ mod in_step;
 mod intake;
 mod overview;
 mod release;
+mod rollout;
 mod serve;
 mod traces;
 
@@ -54,6 +55,8 @@ pub struct Channel {
     pub stale_after: std::time::Duration,
     /// How long after its end a lease is still respected: the holder may have a request under way.
     pub grace: std::time::Duration,
+    /// How long a request of the staged rollout may still land, or not show.
+    pub horizon: std::time::Duration,
     /// The wall clock, in milliseconds since 1970 UTC: windows are about people's nights, not about leases.
     pub now_ms: fn() -> i64,
 }

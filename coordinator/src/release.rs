@@ -142,7 +142,12 @@ impl Coordinator {
         let moves = match run.spec.kind {
             RunKind::Migrate | RunKind::Rehearse => true,
             // What was applied last is what these are about.
-            RunKind::Verify | RunKind::Rollback | RunKind::Survey => false,
+            RunKind::Verify
+            | RunKind::Rollback
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => false,
         };
         let mut unchanged = Vec::new();
         let mut orders = Vec::with_capacity(entries.len());

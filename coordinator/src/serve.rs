@@ -7,7 +7,7 @@
 use crate::gate::{BY, HALTED};
 use crate::{Channel, Coordinator, Error, Released};
 use broker::Queue;
-use contract::{Disposition, Policy, RunId, RunKind};
+use contract::{Disposition, Policy, RolloutTerms, RunId, RunKind};
 use ledger::{Run, RunTotals};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -39,16 +39,39 @@ impl Coordinator {
         shutdown: &Shutdown,
         on_page: impl FnMut(u64) + Send,
     ) -> Result<Released, Error> {
-        let policy: Policy = serde_json::from_str(&run.spec.policy).map_err(|_| Error::Policy(run.id))?;
+        let (policy, terms) = about(run)?;
         telemetry::describe_run(run.id.0, run.spec.kind.as_str(), &run.spec.batch);
         tokio::select! {
             () = shutdown.requested() => return Ok(Released::Stopped(self.ledger.counts(run.id).await?)),
-            prepared = self.prepare(run, &policy, reader, on_page) => drop(prepared?),
+            prepared = async {
+                match &terms {
+                    Some(terms) => self.prepare_rollout(run, terms, reader, channel.horizon).await,
+                    None => self.prepare(run, &policy, reader, on_page).await.map(drop),
+                }
+            } => prepared?,
         }
         let run = self.ledger.run(run.id).await?.ok_or(ledger::Error::NoRun { run: run.id })?;
-        if run.spec.kind == RunKind::Survey {
-            // Matching is all there is to it.
-            return self.end(&run, self.ledger.counts(run.id).await?).await;
+        match run.spec.kind {
+            // Matching, or deciding, is all there is to it.
+            RunKind::Survey | RunKind::RolloutPlan => {
+                return self.end(&run, self.ledger.counts(run.id).await?).await;
+            }
+            RunKind::Rollback => {
+                let too_early = tokio::select! {
+                    () = shutdown.requested() => {
+                        return Ok(Released::Stopped(self.ledger.counts(run.id).await?));
+                    }
+                    looked = self.see_to_rerouted(&run, reader, (channel.now_ms)()) => looked?,
+                };
+                if let Some(too_early) = too_early {
+                    return Ok(too_early);
+                }
+            }
+            RunKind::Rehearse
+            | RunKind::Migrate
+            | RunKind::Verify
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => {}
         }
         self.release(&run, &policy, channel, shutdown).await
     }
@@ -235,5 +258,19 @@ impl Coordinator {
     /// The run as it stands, if it is still to be driven.
     async fn still_to_drive(&self, id: RunId) -> Result<Option<Run>, Error> {
         Ok(self.runs_to_drive().await?.into_iter().find(|run| run.id == id))
+    }
+}
+
+/// What a run is about: its policy, or the terms of a rollout.
+fn about(run: &Run) -> Result<(Policy, Option<RolloutTerms>), Error> {
+    match run.spec.kind {
+        RunKind::Rollout | RunKind::RolloutRemove | RunKind::RolloutPlan => {
+            let terms = RolloutTerms::read(&run.spec.policy).ok_or(Error::Policy(run.id))?;
+            Ok((Policy::default(), Some(terms)))
+        }
+        RunKind::Rehearse | RunKind::Migrate | RunKind::Verify | RunKind::Rollback | RunKind::Survey => {
+            let policy = serde_json::from_str(&run.spec.policy).map_err(|_| Error::Policy(run.id))?;
+            Ok((policy, None))
+        }
     }
 }

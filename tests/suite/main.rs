@@ -36,6 +36,7 @@ mod plans;
 mod postgres;
 mod postgres_crowd;
 mod reports;
+mod rollout;
 mod runbook;
 mod services;
 mod tap;

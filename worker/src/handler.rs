@@ -81,10 +81,7 @@ impl Shift {
             }
             (RunKind::Verify, _) => self.verify(claims).await,
             // These have no orders without the hands for them.
-            (
-                RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove,
-                Hands::Rehearse(_),
-            )
+            (RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove, Hands::Rehearse(_))
             | (RunKind::RolloutPlan, _) => Ok(()),
             (RunKind::Migrate | RunKind::Rehearse | RunKind::Survey, _) => {
                 self.move_users(claims, lease).await

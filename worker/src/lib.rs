@@ -18,6 +18,7 @@ mod lease;
 mod passes;
 mod refusals;
 mod reviewed;
+mod rollout_desk;
 mod seats;
 mod shift;
 mod take;
@@ -26,6 +27,7 @@ mod verify;
 pub use cutover::{CutoverDesk, CutoverError, CutoverWish, Found, Reached};
 pub use error::Error;
 pub use passes::{Ended, Issued, Line, PassDesk, PassError, PassFile, PassWord, Progress, Refused, Somebody};
+pub use rollout_desk::{RolloutDesk, RolloutDeskError};
 
 use broker::Queue;
 use contract::{Disposition, FingerprintKey, Policy, RunId, RunKind, Sealer, SnapshotId};

@@ -59,7 +59,9 @@ impl Call {
             Self::Read => "UserAuthenticationMethod.Read.All",
             Self::Phone | Self::Default => "UserAuthenticationMethod.ReadWrite.All",
             Self::Members => "GroupMember.Read.All",
-            Self::Group => "GroupMember.ReadWrite.All (RoleManagement.ReadWrite.Directory for role-assignable groups)",
+            Self::Group => {
+                "GroupMember.ReadWrite.All (RoleManagement.ReadWrite.Directory for role-assignable groups)"
+            }
             Self::Token => "Policy.ReadWrite.AuthenticationMethod and UserAuthenticationMethod.ReadWrite.All",
         }
     }

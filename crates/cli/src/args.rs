@@ -104,9 +104,50 @@ pub(crate) enum Verb {
     /// Temporary Access Passes for users who must register their app again
     #[command(subcommand)]
     Tap(TapVerb),
+    /// Staged rollout: Entra does the MFA of those whose methods are in place, group by group, and back
+    #[command(subcommand)]
+    Rollout(RolloutVerb),
     /// The end of a migration: Entra does MFA for a federated domain by itself
     #[command(subcommand)]
     Cutover(CutoverVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutVerb {
+    /// Who would be rerouted, into which group, and who stays out and why; writes nothing to Entra
+    Plan(RolloutWish),
+    /// Puts users into groups of the staged rollout, within the batch's steps and windows; the same command resumes
+    Apply(RolloutWish),
+    /// Takes users out again: MFA Server does their MFA from then on; nobody whom somebody else put in
+    Remove(RolloutRemove),
+    /// The policy, its groups and how full they are; writes nothing
+    Status,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RolloutWish {
+    /// The batch
+    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    pub(crate) batch: Option<String>,
+    /// Everybody
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) all: bool,
+    /// A group to fill, by its name or its object id; several are filled one after the other [default: `rollout.groups`]
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Vec<String>,
+    /// Also users whom somebody took out since we put them in
+    #[arg(long)]
+    pub(crate) put_back: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RolloutRemove {
+    /// The batch
+    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    pub(crate) batch: Option<String>,
+    /// Everybody
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

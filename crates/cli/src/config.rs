@@ -51,6 +51,8 @@ const SETTINGS: &[(&str, Kind)] = &[
     ("graph.identity.token_file", Kind::Text),
     ("graph.identity.secret", Kind::Secret),
     ("graph.identity.token", Kind::Secret),
+    ("rollout.groups", Kind::List),
+    ("rollout.stay_s", Kind::Number),
     ("cutover.identity.kind", Kind::Text),
     ("cutover.identity.tenant", Kind::Text),
     ("cutover.identity.client_id", Kind::Text),

@@ -143,15 +143,20 @@ fn main() -> ExitCode {
 fn listens(verb: &Verb, config: &config::Config) -> Result<Option<std::net::SocketAddr>, config::Error> {
     let works = match verb {
         Verb::Serve(_) => true,
-        Verb::Rehearse(_) | Verb::Migrate(_) | Verb::Verify(_) | Verb::Rollback(_) => {
-            config.broker_kind()? == config::BrokerKind::Embedded
-        }
+        Verb::Rehearse(_)
+        | Verb::Migrate(_)
+        | Verb::Verify(_)
+        | Verb::Rollback(_)
+        | Verb::Rollout(
+            args::RolloutVerb::Plan(_) | args::RolloutVerb::Apply(_) | args::RolloutVerb::Remove(_),
+        ) => config.broker_kind()? == config::BrokerKind::Embedded,
         Verb::Demo(_)
         | Verb::Generate(_)
         | Verb::Inspect(_)
         | Verb::Assess(_)
         | Verb::Forget(_)
         | Verb::Tap(_)
+        | Verb::Rollout(args::RolloutVerb::Status)
         | Verb::Cutover(_)
         | Verb::Ledger(_)
         | Verb::Batch(_)
@@ -199,6 +204,7 @@ fn service(verb: &Verb) -> &'static str {
         | Verb::Check
         | Verb::Ledger(_)
         | Verb::Tap(_)
+        | Verb::Rollout(_)
         | Verb::Cutover(_) => "mfa-migrate",
     }
 }
@@ -225,6 +231,7 @@ async fn run(args: Args, loaded: &config::Loaded) -> anyhow::Result<Exit> {
         Verb::Ledger(args::LedgerVerb::Prepare) => verbs::prepare::run(&loaded.config, json).await,
         Verb::Check => verbs::check::run(&loaded.config, json).await,
         Verb::Tap(verb) => verbs::tap::run(&verb, &loaded.config, json).await,
+        Verb::Rollout(verb) => verbs::rollout::run(&verb, &loaded.config, json).await,
         Verb::Cutover(verb) => verbs::cutover::run(&verb, &loaded.config, json).await,
     }
 }

@@ -62,7 +62,14 @@ impl Engine {
         let opened = self.ledger.open_run(spec).await?;
         notices.opened(&opened);
         let id = opened.run.id;
-        let tells = matches!(spec.kind, RunKind::Migrate | RunKind::Rollback | RunKind::Verify);
+        let tells = match spec.kind {
+            RunKind::Migrate
+            | RunKind::Rollback
+            | RunKind::Verify
+            | RunKind::Rollout
+            | RunKind::RolloutRemove => true,
+            RunKind::Rehearse | RunKind::Survey | RunKind::RolloutPlan => false,
+        };
         if tells && !opened.resumed {
             self.note_event(&spec.batch, Some(id), "opened", spec.kind.as_str()).await?;
         } else if tells && opened.run.halted.is_some() {
@@ -97,6 +104,7 @@ impl Engine {
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
+            horizon: settings.seat_horizon(),
             now_ms: crate::lines::now_ms,
         };
         let meter = Meter::new(Arc::clone(&self.ledger), pace.clone());
@@ -124,7 +132,12 @@ impl Engine {
                 ended
             })
         };
-        notices.step("reading the directory");
+        notices.step(match run.spec.kind {
+            RunKind::RolloutPlan | RunKind::Rollout | RunKind::RolloutRemove => "looking who may be rerouted",
+            RunKind::Rehearse | RunKind::Migrate | RunKind::Verify | RunKind::Rollback | RunKind::Survey => {
+                "reading the directory"
+            }
+        });
         let watched = Watched { ledger: self.ledger.as_ref(), run: run.id, pace: Some(&pace), horizon };
         let drive = self.coordinator.drive(run, &reader, &channel, &stop, |users| notices.directory(users));
         let released = tokio::select! {
@@ -224,8 +237,10 @@ impl Engine {
 /// What a run may do in Entra.
 fn hands(kind: RunKind, graph: graph::Config, pace: &Pace) -> anyhow::Result<Hands> {
     Ok(match kind {
-        RunKind::Migrate | RunKind::Rollback => Hands::Migrate(graph::Writer::new(graph, pace.clone())?),
-        RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+        RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove => {
+            Hands::Migrate(graph::Writer::new(graph, pace.clone())?)
+        }
+        RunKind::Rehearse | RunKind::Verify | RunKind::Survey | RunKind::RolloutPlan => {
             Hands::Rehearse(graph::Reader::new(graph, pace.clone())?)
         }
     })

@@ -65,15 +65,8 @@ pub enum SeatState {
 
 impl SeatState {
     /// Every value there is.
-    pub const ALL: [Self; 7] = [
-        Self::Asked,
-        Self::Seated,
-        Self::Leaving,
-        Self::Left,
-        Self::Refused,
-        Self::Theirs,
-        Self::Gone,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Asked, Self::Seated, Self::Leaving, Self::Left, Self::Refused, Self::Theirs, Self::Gone];
 
     /// The word in the ledger and in the journal.
     pub fn as_str(self) -> &'static str {

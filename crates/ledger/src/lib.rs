@@ -439,8 +439,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Files what was decided of applicants, by ordinal. In a plan whoever is placed is settled `planned`.
     async fn decide_applicants(&self, run: RunId, rows: &[(i64, Decided)]) -> Result<(), Error>;
 
-    /// Opens a run of which everybody is decided on (`Error::Incomplete` otherwise).
-    async fn open_rollout(&self, run: RunId) -> Result<(), Error>;
+    /// Opens a run of which everybody is decided on (`Error::Incomplete` otherwise), with its steps: users who are placed,
+    /// added up, as in `assign_steps`.
+    async fn open_rollout(&self, run: RunId, steps: &[u64]) -> Result<(), Error>;
 
     /// The users of a run by the group that they are placed in.
     async fn placed(&self, run: RunId) -> Result<Vec<(String, u64)>, Error>;

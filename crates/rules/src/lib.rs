@@ -55,8 +55,8 @@ pub use progress::{Progress, progress};
 pub use retention::{Obstacle, Standing, obstacles};
 pub use revert::{RevertPlan, RevertStep, Written, revert};
 pub use rollout::{
-    Admission, Applicant, Membership, Moved, Past, ROLLOUT_FIRST_USERS, ROLLOUT_GROUP_USERS, ROLLOUT_GROUPS, admit,
-    moved, pack, rollout_steps,
+    Admission, Applicant, GroupRefusal, GroupStanding, Membership, Moved, Past, ROLLOUT_FIRST_USERS,
+    ROLLOUT_GROUP_USERS, ROLLOUT_GROUPS, admit, group_refusal, moved, pack, rollout_steps,
 };
 pub use token::{reads_tokens, serials, written_secrets};
 pub use totp::totp;

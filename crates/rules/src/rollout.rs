@@ -3,6 +3,7 @@
 //! Nobody is rerouted who could not sign in there: a user gets in whose methods are in place as far as anybody knows, and
 //! whoever somebody else has put in or taken out is left as they are. A group is never filled beyond what Microsoft allows.
 
+use crate::JUDGED_FROM_USERS;
 use contract::{Code, EntryState, RunKind, SeatState};
 
 /// Most groups of a feature's policy (Microsoft, staged rollout).
@@ -66,7 +67,11 @@ pub fn moved(past: &[Past], in_doubt: bool) -> Moved {
             RunKind::Rollback if p.state == EntryState::Unchanged => {}
             RunKind::Rollback => return Moved::NotMoved,
             RunKind::Migrate if p.state == EntryState::Applied => {
-                return if verified == Some(EntryState::Confirmed) { Moved::InPlace } else { Moved::NotVerified };
+                return if verified == Some(EntryState::Confirmed) {
+                    Moved::InPlace
+                } else {
+                    Moved::NotVerified
+                };
             }
             // The run before it tells.
             RunKind::Migrate if p.state == EntryState::Unchanged && has(Code::UnchangedSinceLast) => {}
@@ -170,6 +175,100 @@ pub fn admit(applicant: &Applicant) -> Admission {
     }
 }
 
+/// What decides whether a group can be used for the rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupStanding {
+    /// Its members follow from a rule.
+    pub dynamic: bool,
+    /// It is kept on premises.
+    pub synced: bool,
+    /// It can be given roles.
+    pub role_assignable: bool,
+    /// Users, groups and other members directly in it.
+    pub users: u64,
+    /// Groups in it.
+    pub groups: u64,
+    /// Contacts, devices and the like.
+    pub others: u64,
+    /// The rollout is applied to it already.
+    pub applied: bool,
+    /// A batch was selected by it.
+    pub is_scope: bool,
+}
+
+/// Why a group cannot be used for the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupRefusal {
+    /// Dynamic groups are not supported (Microsoft), and nobody can be added to them.
+    Dynamic,
+    /// Graph does not change the members of a group that is kept on premises.
+    Synced,
+    /// Its members take a permission that hands out roles.
+    RoleAssignable,
+    /// Nested groups are not supported (Microsoft).
+    Nested,
+    /// Contacts in a group block it (Microsoft), and only users can be rerouted.
+    NotUsers,
+    /// Whom a batch was selected by is to be moved, not rerouted at the same moment (Microsoft recommends groups of its own).
+    Scope,
+    /// Its members would be rerouted unseen the moment that the rollout is applied to it.
+    NotEmpty,
+}
+
+impl GroupRefusal {
+    /// The word in outputs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dynamic => "rollout-group-dynamic",
+            Self::Synced => "rollout-group-synced",
+            Self::RoleAssignable => "rollout-group-role-assignable",
+            Self::Nested => "rollout-group-nested",
+            Self::NotUsers => "rollout-group-not-users",
+            Self::Scope => "rollout-group-scope",
+            Self::NotEmpty => "rollout-group-not-empty",
+        }
+    }
+
+    /// What it means, and what to do.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Dynamic => "its members follow from a rule; take a group with assigned members",
+            Self::Synced => {
+                "it is kept on premises, and Graph does not change its members; take a group of the cloud"
+            }
+            Self::RoleAssignable => {
+                "it can be given roles, and its members take a permission that this program is not to have; take another group"
+            }
+            Self::Nested => {
+                "there are groups in it, which the staged rollout does not support; take them out, or take another group"
+            }
+            Self::NotUsers => {
+                "there are contacts, devices or the like in it; take them out, or take another group"
+            }
+            Self::Scope => {
+                "a batch was selected by it; users would be rerouted before they are moved: take a group of its own"
+            }
+            Self::NotEmpty => {
+                "the rollout is not applied to it yet, and there are members in it, who would be rerouted unseen; empty it, or take another group"
+            }
+        }
+    }
+}
+
+/// Why a group cannot be used, if it cannot.
+pub fn group_refusal(group: &GroupStanding) -> Option<GroupRefusal> {
+    let is = [
+        (group.dynamic, GroupRefusal::Dynamic),
+        (group.synced, GroupRefusal::Synced),
+        (group.role_assignable, GroupRefusal::RoleAssignable),
+        (group.is_scope, GroupRefusal::Scope),
+        (group.groups > 0, GroupRefusal::Nested),
+        (group.others > 0, GroupRefusal::NotUsers),
+        (!group.applied && group.users > 0, GroupRefusal::NotEmpty),
+    ];
+    is.into_iter().find(|(is, _)| *is).map(|(_, refusal)| refusal)
+}
+
 /// So many users into each of the groups, in their order, and how many find no room. All of them go into one group where
 /// they fit; else the groups are filled one after the other. `members`: who is in each already.
 pub fn pack(users: u64, members: &[u64]) -> (Vec<u64>, u64) {
@@ -201,8 +300,11 @@ pub fn rollout_steps(canary: &[u32], parts: &[u64], members: &[u64]) -> Vec<u64>
     let mut begin = 0;
     for (part, members) in parts.iter().zip(members) {
         let first = ROLLOUT_FIRST_USERS.saturating_sub(*members);
-        if first > 0 && *part > first {
-            ends.push(begin + first);
+        let end = begin + first;
+        // A step that is too small to be judged would wait for a person, who did not ask for it.
+        let is_there = ends.iter().any(|other| *other <= end && *other + u64::from(JUDGED_FROM_USERS) > end);
+        if first >= u64::from(JUDGED_FROM_USERS) && *part > first && !is_there {
+            ends.push(end);
         }
         begin += part;
     }

@@ -16,6 +16,7 @@ use ledger::{
     ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
+use ledger::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use ledger::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use sqlx::SqliteConnection;
 use std::sync::Arc;
@@ -177,4 +178,16 @@ through_the_door! {
     fn forget_users(what: &Forget, users: &[UserKey], results: &[(RunId, i64, Sealed)]) -> Forgotten;
     fn forget_records(what: &Forget, after: Option<RecordCursor>, limit: u32) -> (Forgotten, Option<RecordCursor>);
     fn reclaim() -> bool;
+    fn freeze_rollout(run: RunId) -> MatchCounts;
+    fn applicants(run: RunId, after: i64, limit: u32) -> Vec<Applicant>;
+    fn decide_applicants(run: RunId, rows: &[(i64, Decided)]) -> ();
+    fn open_rollout(run: RunId, steps: &[u64]) -> ();
+    fn placed(run: RunId) -> Vec<(String, u64)>;
+    fn claimed_seats(run: RunId, ordinals: &[i64]) -> Vec<ClaimedSeat>;
+    fn file_seats(run: RunId, rows: &[NewSeat]) -> Vec<i64>;
+    fn finish_seats(run: RunId, rows: &[SeatFinish]) -> Vec<i64>;
+    fn rerouted(run: RunId) -> Rerouted;
+    fn hold_rerouted(run: RunId, users: &[EntraId]) -> u64;
+    fn seated(batch: &str) -> u64;
+    fn group_seats() -> Vec<GroupSeats>;
 }

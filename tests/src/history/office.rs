@@ -174,10 +174,10 @@ impl Office {
     async fn work_on(&self, run: &Run, ending: Ending) -> anyhow::Result<Released> {
         let graph = self.site.graph.clone();
         let hands = match run.spec.kind {
-            RunKind::Migrate | RunKind::Rollback => {
+            RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove => {
                 worker::Hands::Migrate(graph::Writer::new(graph, self.pace.clone())?)
             }
-            RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
+            RunKind::Rehearse | RunKind::Verify | RunKind::Survey | RunKind::RolloutPlan => {
                 worker::Hands::Rehearse(graph::Reader::new(graph, self.pace.clone())?)
             }
         };
@@ -188,6 +188,7 @@ impl Office {
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
+            horizon: settings.seat_horizon(),
             now_ms: || 0,
         };
         let worker = Arc::new(Worker::new(

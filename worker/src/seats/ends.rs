@@ -71,8 +71,7 @@ impl Shift {
             | EntryState::Missing
             | EntryState::ChangedSince => Outcome::Blocked,
         };
-        let result =
-            self.sealer.seal_json(&context::result(self.assignment.run, claim.ordinal), &result)?;
+        let result = self.sealer.seal_json(&context::result(self.assignment.run, claim.ordinal), &result)?;
         let end = End::Settle {
             state,
             outcome,
@@ -108,8 +107,13 @@ impl Shift {
     }
 
     fn seat_finish(&self, claim: ledger::Claim, end: End, seat: Option<SeatState>) -> SeatFinish {
-        let finish =
-            Finish { ordinal: claim.ordinal, epoch: claim.epoch, user: claim.user, outcomes: Vec::new(), end };
+        let finish = Finish {
+            ordinal: claim.ordinal,
+            epoch: claim.epoch,
+            user: claim.user,
+            outcomes: Vec::new(),
+            end,
+        };
         SeatFinish { finish, seat, acts_after: self.assignment.stay }
     }
 

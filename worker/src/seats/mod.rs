@@ -30,7 +30,7 @@ const TOGETHER: usize = 20;
 
 impl Settings {
     /// The age below which a request for a seat may still land: it may have waited for quota for as long as its lease let it.
-    pub(crate) fn seat_horizon(&self) -> Duration {
+    pub fn seat_horizon(&self) -> Duration {
         self.lease + self.visibility_deadline
     }
 }

@@ -1,8 +1,8 @@
 //! The way into a group: twenty a request, and one by one where Graph refuses the twenty.
 
 use super::ends::SeatEnds;
-use super::sitting::Sitting;
 use super::portions;
+use super::sitting::Sitting;
 use crate::Error;
 use crate::doubt::poll_after;
 use crate::lease::Lease;

@@ -1,9 +1,9 @@
 //! The way out of a group: each by a request of their own, in bundles.
 
 use super::ends::SeatEnds;
+use super::portions;
 use super::sitting::Sitting;
 use super::way_in::{users_of, wait_of};
-use super::portions;
 use crate::Error;
 use crate::lease::Lease;
 use crate::refusals::Call;

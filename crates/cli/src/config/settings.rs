@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
     pub(crate) tls: Tls,
     pub(crate) graph: Graph,
+    pub(crate) rollout: Rollout,
     pub(crate) cutover: Cutover,
     pub(crate) worker: Worker,
     pub(crate) policy: Policy,
@@ -126,6 +127,16 @@ pub(crate) struct Identity {
     pub(crate) token: Option<Secret>,
 }
 
+/// The groups of the staged rollout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rollout {
+    /// By name or object id, in the order in which they are filled.
+    pub(crate) groups: Vec<String>,
+    /// How long it may take until a user who was taken out is routed to MFA Server again.
+    pub(crate) stay_s: u64,
+}
+
 /// Who cuts a domain over: never the identity that moves users.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -166,10 +177,18 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             tls: Tls::default(),
             graph: Graph::default(),
+            rollout: Rollout::default(),
             cutover: Cutover::default(),
             worker: Worker::default(),
             policy: Policy::default(),
         }
+    }
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        // Microsoft speaks of up to 24 hours for other features of the staged rollout.
+        Self { groups: Vec::new(), stay_s: 24 * 3600 }
     }
 }
 

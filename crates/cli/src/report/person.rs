@@ -50,7 +50,11 @@ impl Person {
                 RunKind::Migrate => story.forward.push(told),
                 RunKind::Rollback => story.rollbacks.push(told),
                 RunKind::Verify => story.verifications.push(told),
-                RunKind::Rehearse | RunKind::Survey => {}
+                RunKind::Rehearse
+                | RunKind::Survey
+                | RunKind::RolloutPlan
+                | RunKind::Rollout
+                | RunKind::RolloutRemove => {}
             }
         }
         let standing = standing(&story);

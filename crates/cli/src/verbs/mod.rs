@@ -17,6 +17,7 @@ pub(crate) mod rehearse;
 pub(crate) mod repair;
 pub(crate) mod report;
 pub(crate) mod rollback;
+pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod simulate;

@@ -23,6 +23,9 @@ pub(crate) async fn run(verb: &Rollback, config: &Config, json: bool) -> anyhow:
         None => engine.batch_name(verb.batch.as_deref()).await?,
     };
     must_be_quiet(&engine, &batch).await?;
+    if !super::rollout::taken_out_first(&engine, &batch, &manifest, &notices, &shutdown).await? {
+        return Ok(Exit::Stopped);
+    }
     let spec = engine.spec(RunKind::Rollback, &batch, &manifest.id, None, true)?;
     let finished = engine.work(&spec, None, &notices, &shutdown).await?;
     let never_moved = match &verb.users {
@@ -119,7 +122,7 @@ pub(crate) async fn must_hold_nobody_forward(engine: &Engine, batch: &str) -> an
 }
 
 /// The unfinished runs that write to users of a batch, its own among them.
-async fn sharing(engine: &Engine, batch: &str) -> anyhow::Result<Vec<Run>> {
+pub(super) async fn sharing(engine: &Engine, batch: &str) -> anyhow::Result<Vec<Run>> {
     let overlaps = engine.ledger.overlaps(batch).await?;
     let mut found = Vec::new();
     for control in engine.ledger.controls().await? {
@@ -127,7 +130,15 @@ async fn sharing(engine: &Engine, batch: &str) -> anyhow::Result<Vec<Run>> {
         let other = run.spec.batch.as_str();
         let shares =
             other == batch || [batch, other].contains(&ALL) || overlaps.iter().any(|(name, _)| name == other);
-        if shares && matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback) {
+        let writes = match run.spec.kind {
+            RunKind::Migrate | RunKind::Rollback | RunKind::Rollout => true,
+            RunKind::Rehearse
+            | RunKind::Verify
+            | RunKind::Survey
+            | RunKind::RolloutPlan
+            | RunKind::RolloutRemove => false,
+        };
+        if shares && writes {
             found.push(run);
         }
     }

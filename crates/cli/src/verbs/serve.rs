@@ -229,6 +229,7 @@ async fn coordinator(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Exi
             orders: Arc::clone(&orders),
             stale_after: settings.lease + settings.request_timeout + settings.skew,
             grace: settings.request_timeout + settings.skew,
+            horizon: settings.seat_horizon(),
             now_ms: crate::lines::now_ms,
         };
         let watched = Watched { lease: settings.lease, now_ms: crate::lines::now_ms, pace: None };

@@ -35,6 +35,7 @@ mod touched;
 mod users;
 mod write_ahead;
 
+use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
@@ -42,7 +43,6 @@ use crate::{
     ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
-use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use address::Address;
 use connection::{Connections, Shape};
@@ -898,9 +898,11 @@ impl Ledger for PgLedger {
             .await
     }
 
-    async fn open_rollout(&self, run: RunId) -> Result<(), Error> {
+    async fn open_rollout(&self, run: RunId, steps: &[u64]) -> Result<(), Error> {
         self.connections
-            .write("opening a rollout", Shape::Together, (), move |db, ()| Box::pin(seats::open(db, run)))
+            .write("opening a rollout", Shape::Together, steps.to_vec(), move |db, steps| {
+                Box::pin(seats::open(db, run, steps))
+            })
             .await
     }
 
@@ -957,8 +959,6 @@ impl Ledger for PgLedger {
     }
 
     async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error> {
-        self.connections
-            .read("counting seats by group", (), |db, ()| Box::pin(seats::by_group(db)))
-            .await
+        self.connections.read("counting seats by group", (), |db, ()| Box::pin(seats::by_group(db))).await
     }
 }

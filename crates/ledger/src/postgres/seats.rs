@@ -6,7 +6,9 @@ use super::decode::{Columns, duration, milliseconds};
 use super::fault::Fault;
 use super::matching::counts;
 use super::run::{locked, writes};
-use crate::seats::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, PastEntry, Rerouted, Seat, SeatFinish};
+use crate::seats::{
+    Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, PastEntry, Rerouted, Seat, SeatFinish,
+};
 use crate::{Error, MatchCounts};
 use contract::{EntraId, RunId, RunKind, RunState, SeatState};
 use sqlx::PgConnection;
@@ -158,11 +160,7 @@ async fn last_seats(db: &mut PgConnection, users: &[&str]) -> Result<BTreeMap<En
     rows.iter().map(|row| Ok((row.entra("entra")?, seat(row)?))).collect()
 }
 
-pub(super) async fn decide(
-    db: &mut PgConnection,
-    run: RunId,
-    rows: &[(i64, Decided)],
-) -> Result<(), Fault> {
+pub(super) async fn decide(db: &mut PgConnection, run: RunId, rows: &[(i64, Decided)]) -> Result<(), Fault> {
     let (mut ordinals, mut places, mut states, mut codes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (ordinal, decided) in rows {
         ordinals.push(*ordinal);
@@ -197,7 +195,7 @@ pub(super) async fn decide(
     Ok(())
 }
 
-pub(super) async fn open(db: &mut PgConnection, run: RunId) -> Result<(), Fault> {
+pub(super) async fn open(db: &mut PgConnection, run: RunId, steps: &[u64]) -> Result<(), Fault> {
     let undecided: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM entry WHERE run = $1 AND state = 'waiting' AND place IS NULL",
     )
@@ -210,9 +208,9 @@ pub(super) async fn open(db: &mut PgConnection, run: RunId) -> Result<(), Fault>
     }
     sqlx::query("UPDATE run SET state = 'open' WHERE no = $1 AND state = 'preparing'")
         .bind(run.0)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    Ok(())
+    super::steps::assign(db, run, steps).await
 }
 
 pub(super) async fn placed(db: &mut PgConnection, run: RunId) -> Result<Vec<(String, u64)>, Fault> {
@@ -293,7 +291,11 @@ pub(super) async fn file(db: &mut PgConnection, run: RunId, rows: &[NewSeat]) ->
     Ok(filed)
 }
 
-pub(super) async fn finish(db: &mut PgConnection, run: RunId, rows: &[SeatFinish]) -> Result<Vec<i64>, Fault> {
+pub(super) async fn finish(
+    db: &mut PgConnection,
+    run: RunId,
+    rows: &[SeatFinish],
+) -> Result<Vec<i64>, Fault> {
     let holding: BTreeSet<i64> = sqlx::query_scalar(
         "SELECT e.ordinal FROM entry e
            JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) a (ordinal, epoch, entra)

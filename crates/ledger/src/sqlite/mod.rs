@@ -34,6 +34,7 @@ mod touched;
 mod users;
 mod write_ahead;
 
+use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{
     Batch, Checkpoint, Claim, Control, Counts, DirectoryCursor, DirectoryRow, Error, Event, FiledRecord,
     Finish, Forget, ForgetPage, Forgettable, Forgotten, InventoryRow, Lead, Ledger, MatchCounts, Member,
@@ -41,7 +42,6 @@ use crate::{
     ResultRow, Run, RunSpec, RunTotals, Seen, SnapshotFiling, Standing, StepCounts, UserCursor, UserHistory,
     UserResults,
 };
-use crate::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, Rerouted, SeatFinish};
 use crate::{Cutover, NeverMoved, NewCutover, NewPassIntent, PassClaim, PassFinish, PassIssue};
 use connection::Connections;
 use contract::{
@@ -888,9 +888,10 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn open_rollout(&self, run: RunId) -> Result<(), Error> {
+    async fn open_rollout(&self, run: RunId, steps: &[u64]) -> Result<(), Error> {
+        let steps = steps.to_vec();
         self.connections
-            .write("opening a rollout", move |db| Box::pin(async move { seats::open(db, run).await }))
+            .write("opening a rollout", move |db| Box::pin(async move { seats::open(db, run, &steps).await }))
             .await
     }
 

@@ -6,7 +6,9 @@ use super::decode::{Columns, duration, json, milliseconds};
 use super::fault::Fault;
 use super::matching::counts;
 use super::run::{find, writes};
-use crate::seats::{Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, PastEntry, Rerouted, Seat, SeatFinish};
+use crate::seats::{
+    Applicant, ClaimedSeat, Decided, GroupSeats, NewSeat, PastEntry, Rerouted, Seat, SeatFinish,
+};
 use crate::{Error, MatchCounts};
 use contract::{EntraId, RunId, RunKind, RunState, SeatState};
 use serde_json::Value;
@@ -207,7 +209,7 @@ pub(super) async fn decide(
     Ok(())
 }
 
-pub(super) async fn open(db: &mut SqliteConnection, run: RunId) -> Result<(), Fault> {
+pub(super) async fn open(db: &mut SqliteConnection, run: RunId, steps: &[u64]) -> Result<(), Fault> {
     let undecided: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM entry WHERE run = ?1 AND state = 'waiting' AND place IS NULL",
     )
@@ -220,9 +222,9 @@ pub(super) async fn open(db: &mut SqliteConnection, run: RunId) -> Result<(), Fa
     }
     sqlx::query("UPDATE run SET state = 'open' WHERE no = ?1 AND state = 'preparing'")
         .bind(run.0)
-        .execute(db)
+        .execute(&mut *db)
         .await?;
-    Ok(())
+    super::steps::assign(db, run, steps).await
 }
 
 pub(super) async fn placed(db: &mut SqliteConnection, run: RunId) -> Result<Vec<(String, u64)>, Fault> {
@@ -271,9 +273,9 @@ async fn held(
     run: RunId,
     asked: impl Iterator<Item = (i64, i64, &str)>,
 ) -> Result<BTreeSet<i64>, Fault> {
-    let asked = json(asked.map(|(ordinal, epoch, user)| {
-        vec![Value::from(ordinal), Value::from(epoch), Value::from(user)]
-    }));
+    let asked = json(
+        asked.map(|(ordinal, epoch, user)| vec![Value::from(ordinal), Value::from(epoch), Value::from(user)]),
+    );
     let held: Vec<i64> = sqlx::query_scalar(
         "SELECT e.ordinal FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0

@@ -1,7 +1,8 @@
 //! Who may be rerouted, and which group takes whom.
 
 use crate::{
-    Admission, Applicant, Membership, Moved, Past, ROLLOUT_GROUP_USERS, admit, moved, pack, rollout_steps,
+    Admission, Applicant, GroupRefusal, GroupStanding, Membership, Moved, Past, ROLLOUT_GROUP_USERS, admit,
+    group_refusal, moved, pack, rollout_steps,
 };
 use contract::{Code, EntryState, RunKind, SeatState};
 use proptest::prelude::*;
@@ -101,7 +102,30 @@ fn each_who_stays_out_does_so_by_their_own_code() {
     assert_eq!(admit(&Applicant { seat_is_fresh: true, ..seated }), Admission::Seated);
     assert_eq!(admit(&Applicant { membership: Membership::Seat, ..seated }), Admission::Seated);
     assert_eq!(admit(&Applicant { seat: Some(SeatState::Left), ..a }), Admission::In);
-    assert_eq!(admit(&Applicant { seat: Some(SeatState::Asked), ..a }), Admission::In, "seen to by the worker");
+    assert_eq!(
+        admit(&Applicant { seat: Some(SeatState::Asked), ..a }),
+        Admission::In,
+        "seen to by the worker"
+    );
+}
+
+#[test]
+fn each_group_is_refused_by_its_own_code() {
+    let fine = GroupStanding { users: 7, applied: true, ..GroupStanding::default() };
+    assert_eq!(group_refusal(&fine), None);
+    assert_eq!(group_refusal(&GroupStanding::default()), None, "a new one that is empty");
+    for (group, why) in [
+        (GroupStanding { dynamic: true, ..fine }, GroupRefusal::Dynamic),
+        (GroupStanding { synced: true, ..fine }, GroupRefusal::Synced),
+        (GroupStanding { role_assignable: true, ..fine }, GroupRefusal::RoleAssignable),
+        (GroupStanding { groups: 1, ..fine }, GroupRefusal::Nested),
+        (GroupStanding { others: 1, ..fine }, GroupRefusal::NotUsers),
+        (GroupStanding { is_scope: true, ..fine }, GroupRefusal::Scope),
+        (GroupStanding { applied: false, ..fine }, GroupRefusal::NotEmpty),
+    ] {
+        assert_eq!(group_refusal(&group), Some(why));
+        assert!(why.as_str().starts_with("rollout-group-") && !why.meaning().is_empty());
+    }
 }
 
 #[test]
@@ -121,6 +145,8 @@ fn the_first_of_a_new_group_are_a_step_of_their_own() {
     assert_eq!(rollout_steps(&[], &[500], &[0]), [200, 500]);
     assert_eq!(rollout_steps(&[], &[500], &[150]), [50, 500]);
     assert_eq!(rollout_steps(&[], &[500], &[200]), [500]);
+    assert_eq!(rollout_steps(&[], &[500], &[190]), [500], "too few to be judged");
+    assert_eq!(rollout_steps(&[190, 310], &[500], &[0]), [190, 500], "the batch's own step holds it already");
     assert_eq!(rollout_steps(&[10, 90, 900], &[1_000], &[0]), [10, 100, 200, 1_000]);
     assert_eq!(rollout_steps(&[], &[50_000, 300], &[0, 0]), [200, 50_200, 50_300]);
     assert_eq!(rollout_steps(&[], &[0, 300], &[0, 900]), [300]);

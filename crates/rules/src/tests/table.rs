@@ -60,8 +60,7 @@ fn the_table_covers_every_code_of_a_plan() {
         .collect();
     // Given before a user is observed (U2, U3, U5), on the way back (§9), or by the staged rollout; the rest belongs to runs.
     let elsewhere = [Code::MatchNone, Code::MatchAmbiguous, Code::UnchangedSinceLast, Code::DefaultLeft];
-    let expected =
-        Code::ALL.iter().copied().filter(|c| c.kind() != CodeKind::Held && !elsewhere.contains(c));
+    let expected = Code::ALL.iter().copied().filter(|c| c.kind() != CodeKind::Held && !elsewhere.contains(c));
     let expected: BTreeSet<Code> = expected.filter(|c| !c.as_str().starts_with("rollout-")).collect();
     assert_eq!(given, expected);
 }

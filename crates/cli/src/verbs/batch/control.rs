@@ -18,11 +18,15 @@ async fn running(engine: &Engine, name: &str) -> anyhow::Result<Run> {
     let unfinished: Vec<Run> = runs
         .into_iter()
         .filter(|run| {
-            matches!(run.state, RunState::Preparing | RunState::Open) && run.spec.kind != RunKind::Survey
+            matches!(run.state, RunState::Preparing | RunState::Open)
+                && !matches!(run.spec.kind, RunKind::Survey | RunKind::RolloutPlan)
         })
         .collect();
-    // The one that writes is meant, whatever else was opened beside it; at most one of them is unfinished.
-    let writes = |run: &&Run| matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback);
+    // The one that writes is meant, whatever else was opened beside it; of two, the one that was opened last.
+    let writes = |run: &&Run| match run.spec.kind {
+        RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove => true,
+        RunKind::Rehearse | RunKind::Verify | RunKind::Survey | RunKind::RolloutPlan => false,
+    };
     match unfinished.iter().find(writes).or(unfinished.first()) {
         Some(run) => Ok(run.clone()),
         None => bail!(Usage(format!(
@@ -136,9 +140,13 @@ async fn may_go_on_by_itself(engine: &Engine, name: &str) -> anyhow::Result<()> 
     }
     let back = match last.spec.kind {
         RunKind::Rollback => Some(last.id),
-        RunKind::Migrate | RunKind::Rehearse | RunKind::Verify | RunKind::Survey => {
-            engine.ledger.taken_back(name, last.id).await?
-        }
+        RunKind::Migrate
+        | RunKind::Rehearse
+        | RunKind::Verify
+        | RunKind::Survey
+        | RunKind::RolloutPlan
+        | RunKind::Rollout
+        | RunKind::RolloutRemove => engine.ledger.taken_back(name, last.id).await?,
     };
     let Some(back) = back else { return Ok(()) };
     bail!(Usage(format!(

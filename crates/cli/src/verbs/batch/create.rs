@@ -45,7 +45,7 @@ pub(super) async fn run(verb: &BatchCreate, config: &Config, json: bool) -> anyh
     let engine = Engine::open(config).await?;
     for group in verb.cohorts.entra_group.iter().chain(&verb.cohorts.not_entra_group) {
         notices.step(&format!("reading the members of group {group}"));
-        let id = group_of(&reader, group).await?;
+        let id = group_of(&reader, group, "--entra-group").await?;
         sources.groups.insert(group.clone(), members(&reader, &id).await?);
     }
     let manifest = engine.snapshot(surveyed, &notices, &shutdown).await?;
@@ -262,7 +262,7 @@ fn attributes(path: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, S
 }
 
 /// The object id of a group that is given by it or by its name.
-async fn group_of(reader: &graph::Reader, given: &str) -> anyhow::Result<String> {
+pub(crate) async fn group_of(reader: &graph::Reader, given: &str, flag: &str) -> anyhow::Result<String> {
     let is_id = given.len() == 36 && given.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if is_id {
         return Ok(given.to_owned());
@@ -274,7 +274,7 @@ async fn group_of(reader: &graph::Reader, given: &str) -> anyhow::Result<String>
     match found.as_slice() {
         [one] => Ok(one.0.clone()),
         [] => bail!(Usage(format!(
-            "there is no group called \"{given}\" in Entra; --entra-group takes its name or its object id"
+            "there is no group called \"{given}\" in Entra; {flag} takes its name or its object id"
         ))),
         [first, second, ..] => bail!(Usage(format!(
             "{} groups in Entra are called \"{given}\", {} and {} among them; name the one that is meant by its object id",

@@ -5,7 +5,7 @@ mod create;
 mod settings;
 mod show;
 
-pub(crate) use create::{made_of, make_of_region, of_list};
+pub(crate) use create::{group_of, made_of, make_of_region, of_list};
 pub(crate) use settings::seconds;
 
 use crate::args::BatchVerb;
