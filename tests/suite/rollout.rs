@@ -24,9 +24,7 @@ fn name(n: usize) -> String {
 
 /// So many users, and the groups of a rollout.
 fn state(users: usize, groups: &Value) -> Value {
-    let user = |n: usize| {
-        json!({ "id": user(n), "userPrincipalName": name(n), "userType": "Member", "onPremisesSyncEnabled": true })
-    };
+    let user = |n: usize| json!({ "id": user(n), "userPrincipalName": name(n), "userType": "Member", "onPremisesSyncEnabled": true });
     json!({ "users": (1..=users).map(user).collect::<Vec<_>>(), "groups": groups })
 }
 
@@ -45,7 +43,8 @@ fn datafile(site: &Site, users: usize) {
         })
         .to_string()
     };
-    std::fs::write(site.path("users.ndjson"), (1..=users).map(record).collect::<Vec<_>>().join("\n")).unwrap();
+    std::fs::write(site.path("users.ndjson"), (1..=users).map(record).collect::<Vec<_>>().join("\n"))
+        .unwrap();
 }
 
 /// A tenant with one empty group, and a site.
@@ -114,7 +113,11 @@ fn forth_and_back_and_nothing_twice() {
     assert_eq!(policies[0]["appliesTo"][0]["id"], id(1, 0), "{policies}");
 
     let again = rollout(&site, "apply", &["--all"]).expect(&[0]).json();
-    assert_eq!((&again["entries"]["unchanged"], &again["graph"]["writes"]), (&json!(45), &json!(0)), "{again}");
+    assert_eq!(
+        (&again["entries"]["unchanged"], &again["graph"]["writes"]),
+        (&json!(45), &json!(0)),
+        "{again}"
+    );
     let status = rollout(&site, "status", &[]).expect(&[0]).json();
     assert_eq!(status["groups"][0]["ours"]["seated"], 45, "{status}");
 
@@ -122,7 +125,11 @@ fn forth_and_back_and_nothing_twice() {
     assert_eq!(out["entries"]["reverted"], 45, "{out}");
     assert!(members(&tenant, 1).is_empty());
     let again = rollout(&site, "remove", &["--all"]).expect(&[0]).json();
-    assert_eq!((&again["entries"]["unchanged"], &again["graph"]["writes"]), (&json!(45), &json!(0)), "{again}");
+    assert_eq!(
+        (&again["entries"]["unchanged"], &again["graph"]["writes"]),
+        (&json!(45), &json!(0)),
+        "{again}"
+    );
     assert_eq!(moves(&tenant).len(), 90, "each in once and out once");
     site.run(&["report", "--verify-journal"]).expect(&[0]);
 }

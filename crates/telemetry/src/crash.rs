@@ -55,6 +55,28 @@ pub const PASS_CRASH_POINTS: &[&str] = &[
 pub const CUTOVER_CRASH_POINTS: &[&str] =
     &["cutover.intent-filed", "cutover.sent", "cutover.before-outcome", "cutover.ended"];
 
+/// The same of the staged rollout, in the order in which a run meets them.
+pub const ROLLOUT_CRASH_POINTS: &[&str] = &[
+    "rollout.policy-asked",
+    "rollout.freezing",
+    "rollout.admitted",
+    "rollout.placed",
+    "rollout.claimed",
+    "rollout.filed",
+    "rollout.asked",
+    "rollout.before-finish",
+    "rollout.finished",
+];
+
+/// And on the way out of it.
+pub const ROLLOUT_REMOVE_CRASH_POINTS: &[&str] = &[
+    "rollout-remove.claimed",
+    "rollout-remove.filed",
+    "rollout-remove.asked",
+    "rollout-remove.before-finish",
+    "rollout-remove.finished",
+];
+
 /// The same of forgetting.
 pub const FORGET_CRASH_POINTS: &[&str] =
     &["forget.users", "forget.records", "forget.before-reclaim", "forget.reclaimed"];
@@ -67,8 +89,15 @@ pub fn crash_point(name: &'static str) {
     static WANTED: OnceLock<Option<(String, u32)>> = OnceLock::new();
     static PASSED: AtomicU32 = AtomicU32::new(0);
 
-    let lists =
-        [CRASH_POINTS, ROLLBACK_CRASH_POINTS, PASS_CRASH_POINTS, CUTOVER_CRASH_POINTS, FORGET_CRASH_POINTS];
+    let lists = [
+        CRASH_POINTS,
+        ROLLBACK_CRASH_POINTS,
+        PASS_CRASH_POINTS,
+        CUTOVER_CRASH_POINTS,
+        ROLLOUT_CRASH_POINTS,
+        ROLLOUT_REMOVE_CRASH_POINTS,
+        FORGET_CRASH_POINTS,
+    ];
     let is_listed = lists.iter().any(|list| list.contains(&name));
     debug_assert!(is_listed, "{name} is not in the list that the tests walk");
     #[expect(clippy::disallowed_methods, reason = "a switch for tests, no configuration")]

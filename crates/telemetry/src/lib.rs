@@ -22,7 +22,7 @@ mod spans;
 pub use causes::causes;
 pub use crash::{
     CRASH_POINTS, CUTOVER_CRASH_POINTS, FORGET_CRASH_POINTS, PASS_CRASH_POINTS, ROLLBACK_CRASH_POINTS,
-    crash_point,
+    ROLLOUT_CRASH_POINTS, ROLLOUT_REMOVE_CRASH_POINTS, crash_point,
 };
 pub use endpoint::{Endpoint, EndpointError, listen_address};
 pub use install::{Installed, LogFormat, Settings, install, install_log, log_is_json};
