@@ -37,6 +37,7 @@ mod postgres;
 mod postgres_crowd;
 mod reports;
 mod rollout;
+mod rollout_crowd;
 mod runbook;
 mod services;
 mod tap;

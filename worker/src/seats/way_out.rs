@@ -23,7 +23,9 @@ impl Shift {
         ends: &mut SeatEnds,
     ) -> Result<(), Error> {
         let horizon = self.settings.seat_horizon();
-        let mut leaving = Vec::new();
+        let (begun, sittings): (Vec<_>, Vec<_>) =
+            sittings.into_iter().partition(|s| s.state() == Some(SeatState::Leaving));
+        let mut leaving = self.look_at_leaving(writer, begun, ends).await?;
         for sitting in sittings {
             let may_come_for = sitting.may_come_for(horizon);
             match sitting.state() {
@@ -46,6 +48,39 @@ impl Shift {
             crash_point("rollout-remove.asked");
         }
         Ok(())
+    }
+
+    /// Step 2: whoever was asked to leave before is looked at. Answers whom to ask again, which does no harm.
+    async fn look_at_leaving(
+        &self,
+        writer: &Writer,
+        begun: Vec<Sitting>,
+        ends: &mut SeatEnds,
+    ) -> Result<Vec<Sitting>, Error> {
+        let mut again = Vec::new();
+        for (group, portion) in portions(begun) {
+            let there = match writer.reader().members_among(&group, &users_of(&portion)).await {
+                Ok(there) => there,
+                // Nobody is in a group that is gone.
+                Err(graph::Error::NotFound) => Vec::new(),
+                Err(error) => {
+                    self.seats_unseen(portion, error, ends)?;
+                    continue;
+                }
+            };
+            for sitting in portion {
+                let may_come_for = sitting.may_come_for(self.settings.seat_horizon());
+                if there.contains(&sitting.claim.user) {
+                    again.push(sitting);
+                } else if may_come_for > Duration::ZERO {
+                    // What put them there may not show yet.
+                    ends.finishes.push(self.seat_again(sitting, may_come_for, false, None)?);
+                } else {
+                    ends.finishes.push(self.is_out(sitting)?);
+                }
+            }
+        }
+        Ok(again)
     }
 
     /// Step 5: asks a portion of one group to leave.
