@@ -62,8 +62,10 @@ BEGIN
     IF to_regclass('mfa_migrate._sqlx_migrations') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON mfa_migrate._sqlx_migrations FROM mfa_coordinator, mfa_worker, mfa_operator;
     END IF;
-    -- What was before our first write goes by `forget` alone, and that is an operator's.
-    FOREACH name IN ARRAY ARRAY['pre_image', 'intent', 'journal_head', 'leadership', 'run', 'snapshot', 'batch', 'kept'] LOOP
+    -- What was before our first write goes by `forget` alone, and that is an operator's. A seat in the staged rollout is ended
+    -- and never taken away: without its row we would take a user for somebody else's, and withdraw methods too early.
+    FOREACH name IN ARRAY ARRAY['pre_image', 'intent', 'journal_head', 'leadership', 'run', 'snapshot', 'batch', 'kept',
+                                'seat'] LOOP
         IF to_regclass('mfa_migrate.' || name) IS NOT NULL THEN
             EXECUTE format('REVOKE DELETE ON mfa_migrate.%I FROM mfa_coordinator, mfa_worker', name);
         END IF;

@@ -4,9 +4,13 @@
 //! is none to run, and may hold no command of ours. What a command ends with is 0 or 3, unless its line says otherwise in
 //! its comment (`# ends with 4`).
 
-use harness::{Company, Fleet, Site, binary};
+use harness::{Company, Fleet, Site, Tenant, binary};
+use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// The group of the staged rollout that the runbook names.
+const ROLLOUT_GROUP: &str = "MFA rollout 1";
 
 /// A block of the runbook: how it is marked, and where it stands.
 struct Block {
@@ -79,6 +83,15 @@ fn lay_out(site: &Site, company: &Company) {
     std::fs::write(site.path("some.txt"), names[..3].join("\n")).unwrap();
 }
 
+/// Gives the company's tenant an empty group for the staged rollout.
+fn make_rollout_group(company: &mut Company) {
+    let mut state = company.tenant.state();
+    let group =
+        json!({ "id": "10000000-0000-4000-8000-000000000000", "displayName": ROLLOUT_GROUP, "members": [] });
+    state["groups"].as_array_mut().unwrap().push(group);
+    company.tenant = Tenant::with(&state, &[]);
+}
+
 #[test]
 fn every_block_is_marked_as_one_that_is_run_or_holds_no_command_of_ours() {
     for block in blocks() {
@@ -95,16 +108,20 @@ fn every_block_is_marked_as_one_that_is_run_or_holds_no_command_of_ours() {
 
 #[test]
 fn every_command_for_one_machine_does_what_it_says() {
-    let company = Company::of(400, &[]);
+    let mut company = Company::of(400, &[]);
+    make_rollout_group(&mut company);
     let site = Site::new(&company.tenant);
     lay_out(&site, &company);
     let env = [
         ("MFA_MIGRATE_GRAPH_URL", company.tenant.url.as_str()),
         ("MFA_MIGRATE_GRAPH_TOKEN", "test-token"),
         ("MFA_MIGRATE_GRAPH_VISIBILITY_DEADLINE_S", "4"),
+        ("MFA_MIGRATE_ROLLOUT_GROUPS", ROLLOUT_GROUP),
+        // Nobody waits a day here.
+        ("MFA_MIGRATE_ROLLOUT_STAY_S", "0"),
         ("U", &first_of(&site)),
     ];
-    assert!(run("sh", &site, &env) > 20);
+    assert!(run("sh", &site, &env) > 30);
 }
 
 #[test]
