@@ -46,7 +46,7 @@ pub(crate) struct Pacing {
 }
 
 impl Pacing {
-    /// A migration keeps to its batch's settings; everything else goes at once.
+    /// A migration and a rollout keep to their batch's settings; everything else goes at once.
     pub(crate) async fn of(coordinator: &Coordinator, run: &Run) -> Result<Self, Error> {
         let settings = match run.spec.kind {
             // Rerouting is felt by users as moving them is.

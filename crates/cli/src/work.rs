@@ -133,7 +133,8 @@ impl Engine {
             })
         };
         notices.step(match run.spec.kind {
-            RunKind::RolloutPlan | RunKind::Rollout | RunKind::RolloutRemove => "looking who may be rerouted",
+            RunKind::RolloutPlan | RunKind::Rollout => "looking who may be rerouted",
+            RunKind::RolloutRemove => "looking who is in the staged rollout by our doing",
             RunKind::Rehearse | RunKind::Migrate | RunKind::Verify | RunKind::Rollback | RunKind::Survey => {
                 "reading the directory"
             }

@@ -83,8 +83,17 @@ pub(super) async fn abort(verb: &BatchControl, config: &Config) -> anyhow::Resul
     engine.ledger.halt_run(run.id, &format!("aborted by {}{}", super::who(), because(&verb.why))).await?;
     engine.ledger.set_run_state(run.id, RunState::Superseded).await?;
     println!("batch {}: run {} is ended; what is settled stays", verb.name, run.id);
+    let (back, anew) = match run.spec.kind {
+        RunKind::Rollout | RunKind::RolloutRemove => ("rollout remove", "rollout apply"),
+        RunKind::Migrate
+        | RunKind::Rollback
+        | RunKind::Rehearse
+        | RunKind::Verify
+        | RunKind::Survey
+        | RunKind::RolloutPlan => ("rollback", "migrate"),
+    };
     println!(
-        "next: mfa-migrate rollback --batch {name}   takes it back, and mfa-migrate migrate --batch {name} begins anew with what is left",
+        "next: mfa-migrate {back} --batch {name}   takes it back, and mfa-migrate {anew} --batch {name} begins anew with what is left",
         name = verb.name
     );
     Ok(Exit::Done)

@@ -14,7 +14,7 @@ use crate::notices::Notices;
 use crate::work::Finished;
 use crate::{Exit, Usage};
 use anyhow::{Context, bail};
-use contract::{RolloutTerms, RunKind, SnapshotManifest};
+use contract::{EntryState, RolloutTerms, RunKind, RunState, SnapshotManifest};
 use graph::{Pace, Reader, RolloutPolicy, Writer};
 use groups::Fillable;
 use ledger::RunSpec;
@@ -44,6 +44,8 @@ struct Ground {
     batch: String,
     policy: Option<RolloutPolicy>,
     groups: Vec<Fillable>,
+    /// Users whom an unfinished run of this batch has put in before, who are among the groups' users already.
+    put_in: u64,
 }
 
 async fn ground(
@@ -70,7 +72,15 @@ async fn ground(
     let given = if wish.group.is_empty() { &config.rollout.groups } else { &wish.group };
     notices.step("looking at the groups");
     let groups = groups::fillable(&engine, reader, given, policy.as_ref()).await?;
-    Ok(Ground { engine, notices, shutdown, manifest, batch, policy, groups })
+    let runs = engine.ledger.runs_of(&batch).await?;
+    let unfinished = runs.iter().find(|run| {
+        run.spec.kind == RunKind::Rollout && matches!(run.state, RunState::Preparing | RunState::Open)
+    });
+    let put_in = match unfinished {
+        Some(run) => engine.ledger.counts(run.id).await?.get(&EntryState::Applied).copied().unwrap_or(0),
+        None => 0,
+    };
+    Ok(Ground { engine, notices, shutdown, manifest, batch, policy, groups, put_in })
 }
 
 impl Ground {
@@ -254,8 +264,7 @@ pub(crate) async fn taken_out_first(
 ) -> anyhow::Result<bool> {
     let seated = engine.ledger.seated(batch).await?;
     let unfinished = engine.ledger.runs_of(batch).await?.into_iter().any(|run| {
-        run.spec.kind == RunKind::Rollout
-            && matches!(run.state, contract::RunState::Preparing | contract::RunState::Open)
+        run.spec.kind == RunKind::Rollout && matches!(run.state, RunState::Preparing | RunState::Open)
     });
     if seated == 0 && !unfinished {
         return Ok(true);

@@ -31,6 +31,7 @@ pub(super) struct Told<'g> {
     entries: u64,
     placed: u64,
     never_moved: u64,
+    put_in: u64,
     run: contract::RunId,
 }
 
@@ -76,13 +77,16 @@ impl<'g> Told<'g> {
             codes: engine.ledger.code_counts(finished.run.id).await?.into_iter().collect(),
             entries,
             never_moved,
+            put_in: ground.put_in,
             run: finished.run.id,
         })
     }
 
-    /// Users in the rollout of the tenant, those of this run among them.
+    /// Users in the rollout of the tenant, those of this run among them. A run that goes on has put some of its own in before
+    /// the groups were looked at: `put_in` says how many.
     fn tenant(&self) -> u64 {
-        self.groups.iter().map(|group| group.users.unwrap_or(0) + group.placed).sum()
+        let all: u64 = self.groups.iter().map(|group| group.users.unwrap_or(0) + group.placed).sum();
+        all.saturating_sub(self.put_in)
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -154,7 +158,12 @@ impl<'g> Told<'g> {
             println!("  users by reason");
         }
         for (word, n) in codes {
-            let meaning = Code::parse(word).map_or("", Code::meaning).trim_start_matches("Staged rollout: ");
+            let code = Code::parse(word);
+            let meaning = match code {
+                Some(Code::Unchanged) => "in a group of the rollout by our doing already",
+                Some(code) => code.meaning().trim_start_matches("Staged rollout: "),
+                None => "",
+            };
             println!("  {n:>9}  {word}: {meaning}");
         }
         if self.never_moved > 0 {

@@ -43,7 +43,14 @@ pub(crate) async fn run(verb: &Status, config: &Config, json: bool) -> anyhow::R
 /// The runs to show: all that are under way, or else the last one.
 async fn runs(engine: &Engine, batch: Option<&str>) -> anyhow::Result<Vec<Run>> {
     let ledger = engine.ledger.as_ref();
-    let kinds = [RunKind::Migrate, RunKind::Rehearse, RunKind::Verify, RunKind::Rollback];
+    let kinds = [
+        RunKind::Migrate,
+        RunKind::Rehearse,
+        RunKind::Verify,
+        RunKind::Rollback,
+        RunKind::Rollout,
+        RunKind::RolloutRemove,
+    ];
     let last = match batch {
         Some(name) => {
             let name = engine.batch_name(Some(name)).await?;
