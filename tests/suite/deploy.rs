@@ -366,13 +366,14 @@ fn a_fleet_of_least_privilege_moves_everybody_and_back_and_can_do_nothing_else()
 #[tokio::main(flavor = "current_thread")]
 async fn database_refuses(ground: &Ground) {
     let everybody = ["coordinator", "worker", "operator", "reader"];
-    let forbidden: [(&[&str], &str); 8] = [
+    let forbidden: [(&[&str], &str); 9] = [
         (&everybody, "DELETE FROM journal"),
         (&everybody, "UPDATE event SET why = ''"),
         (&everybody, "TRUNCATE journal"),
         (&everybody, "CREATE TABLE mine (a int)"),
         (&everybody, "UPDATE _sqlx_migrations SET version = 9"),
         (&["coordinator", "worker", "reader"], "DELETE FROM pre_image"),
+        (&["coordinator", "worker", "reader"], "DELETE FROM seat"),
         (&["worker", "reader"], "INSERT INTO batch_member VALUES ('b', '', true)"),
         (&["reader"], "UPDATE run SET state = 'done'"),
     ];

@@ -25,6 +25,7 @@ mod publish;
 mod resume;
 mod rig;
 mod rollback;
+mod rollout;
 mod synthetic;
 mod telemetry;
 mod way_back;
@@ -35,7 +36,7 @@ use options::{FLAGS, Options};
 use std::io::Write;
 
 /// The benches and what they are about.
-const BENCHES: [(&str, &str); 14] = [
+const BENCHES: [(&str, &str); 15] = [
     ("plan", "users planned a second on one core, normalising included"),
     ("inspect", "inspect over 500,000 users: speed against a bare loop of serde_json, and memory"),
     ("migrate", "20,000 users into a tenant without throttle: requests, round trips and CPU a user"),
@@ -57,6 +58,10 @@ const BENCHES: [(&str, &str); 14] = [
     (
         "rollback",
         "requests of the way back to those of the way forward; a quota's use by 1, 4 and 16 workers (half an hour)",
+    ),
+    (
+        "rollout",
+        "20,000 users into the groups of a staged rollout and out again: requests a user (a minute; 500,000: half an hour)",
     ),
     (
         "delta",
@@ -98,6 +103,7 @@ async fn main() -> anyhow::Result<()> {
         "ceiling" => ceiling::measure(&options).await?,
         "resume" => resume::measure(&options).await?,
         "rollback" => rollback::measure(&options).await?,
+        "rollout" => rollout::measure(&options).await?,
         "delta" => delta::measure(&options).await?,
         "control" => control::measure(&options).await?,
         "telemetry" => telemetry::measure(&options).await?,
