@@ -168,42 +168,28 @@ pub(super) async fn decide(
     run: RunId,
     rows: &[(i64, Decided)],
 ) -> Result<(), Fault> {
-    let placed = json(rows.iter().filter_map(|(ordinal, decided)| match decided {
-        Decided::Placed(group) => Some(vec![Value::from(*ordinal), Value::from(group.as_str())]),
-        Decided::Settled(..) => None,
-    }));
-    let settled = json(rows.iter().filter_map(|(ordinal, decided)| match decided {
-        Decided::Settled(state, code) => {
-            Some(vec![Value::from(*ordinal), Value::from(state.as_str()), Value::from(*code)])
-        }
-        Decided::Placed(_) => None,
+    let decided = json(rows.iter().map(|(ordinal, decided)| {
+        let (place, state, code) = match decided {
+            Decided::Placed(group) => (Some(group.as_str()), None, None),
+            Decided::Settled(state, code) => (None, Some(state.as_str()), Some(*code)),
+        };
+        vec![Value::from(*ordinal), Value::from(place), Value::from(state), Value::from(code)]
     }));
     sqlx::query(
-        "WITH j AS MATERIALIZED (SELECT value ->> 0 AS ordinal, value ->> 1 AS place FROM json_each(?2))
-         UPDATE entry SET place = j.place,
-                state = CASE WHEN m.kind = 'rollout-plan' THEN 'planned' ELSE entry.state END,
-                outcome = CASE WHEN m.kind = 'rollout-plan' THEN 'change' END,
-                settled_at = CASE WHEN m.kind = 'rollout-plan' THEN (SELECT now_ms FROM clock) END
-           FROM j, run m
-          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND m.no = ?1 AND m.state = 'preparing'
+        "WITH j AS MATERIALIZED (
+             SELECT value ->> 0 AS ordinal, value ->> 1 AS place, value ->> 3 AS code,
+                    coalesce(value ->> 2, CASE WHEN m.kind = 'rollout-plan' THEN 'planned' ELSE 'waiting' END) AS state
+               FROM json_each(?2) JOIN run m ON m.no = ?1 AND m.state = 'preparing')
+         UPDATE entry SET place = j.place, state = j.state, codes = coalesce(j.code, ''),
+                outcome = CASE j.state WHEN 'waiting' THEN NULL WHEN 'planned' THEN 'change'
+                                       WHEN 'unchanged' THEN 'unchanged' ELSE 'blocked' END,
+                settled_at = CASE WHEN j.state <> 'waiting' THEN (SELECT now_ms FROM clock) END
+           FROM j
+          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND +entry.state = 'waiting'
             AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))",
     )
     .bind(run.0)
-    .bind(placed)
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(
-        "WITH j AS MATERIALIZED (
-             SELECT value ->> 0 AS ordinal, value ->> 1 AS state, value ->> 2 AS code FROM json_each(?2))
-         UPDATE entry SET state = j.state, outcome = CASE j.state WHEN 'unchanged' THEN 'unchanged' ELSE 'blocked' END,
-                codes = j.code, settled_at = (SELECT now_ms FROM clock)
-           FROM j
-          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND +entry.state = 'waiting'
-            AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))
-            AND EXISTS (SELECT 1 FROM run WHERE no = ?1 AND state = 'preparing')",
-    )
-    .bind(run.0)
-    .bind(settled)
+    .bind(decided)
     .execute(db)
     .await?;
     Ok(())
