@@ -253,17 +253,19 @@ pub(super) async fn claimed(
         .collect()
 }
 
-/// The claims that still hold, of a run that is open, of users whom nobody has begun to take back since.
+/// The claims that still hold, by ordinal and epoch, of a run that is open, of users whom nobody has begun to take back
+/// since.
 async fn held(
     db: &mut SqliteConnection,
     run: RunId,
-    asked: impl Iterator<Item = (i64, i64, &str)>,
-) -> Result<BTreeSet<i64>, Fault> {
-    let asked = json(
-        asked.map(|(ordinal, epoch, user)| vec![Value::from(ordinal), Value::from(epoch), Value::from(user)]),
-    );
-    let held: Vec<i64> = sqlx::query_scalar(
-        "SELECT e.ordinal FROM json_each(?2) j
+    rows: &[&NewSeat],
+) -> Result<BTreeSet<(i64, i64)>, Fault> {
+    let asked =
+        json(rows.iter().map(|row| {
+            vec![Value::from(row.ordinal), Value::from(row.epoch), Value::from(row.user.0.as_str())]
+        }));
+    let held: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT e.ordinal, e.epoch FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
           CROSS JOIN run ON run.no = e.run
           WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.writing AND e.holds
@@ -280,10 +282,11 @@ async fn held(
 }
 
 pub(super) async fn file(db: &mut SqliteConnection, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Fault> {
-    let held = held(db, run, rows.iter().map(|row| (row.ordinal, row.epoch, row.user.0.as_str()))).await?;
+    let rows = crate::seats::first_of_each(rows, |row| (row.ordinal, row.epoch));
+    let held = held(db, run, &rows).await?;
     let filing: Vec<_> = rows
         .iter()
-        .filter(|row| held.contains(&row.ordinal))
+        .filter(|row| held.contains(&(row.ordinal, row.epoch)))
         .map(|row| {
             vec![Value::from(row.user.0.as_str()), Value::from(row.group.as_str()), Value::from(row.epoch)]
         })
@@ -302,7 +305,7 @@ pub(super) async fn file(db: &mut SqliteConnection, run: RunId, rows: &[NewSeat]
     .bind(json(filing))
     .execute(db)
     .await?;
-    Ok(held.into_iter().collect())
+    Ok(held.into_iter().map(|(ordinal, _)| ordinal).collect())
 }
 
 pub(super) async fn finish(
@@ -310,13 +313,14 @@ pub(super) async fn finish(
     run: RunId,
     rows: &[SeatFinish],
 ) -> Result<Vec<i64>, Fault> {
+    let rows = crate::seats::first_of_each(rows, |row| (row.finish.ordinal, row.finish.epoch));
     let holding = {
         let asked = json(rows.iter().map(|row| {
             let f = &row.finish;
             vec![Value::from(f.ordinal), Value::from(f.epoch), Value::from(f.user.0.as_str())]
         }));
-        let holding: Vec<i64> = sqlx::query_scalar(
-            "SELECT e.ordinal FROM json_each(?2) j
+        let holding: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT e.ordinal, e.epoch FROM json_each(?2) j
               CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
               WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.holds",
         )
@@ -327,10 +331,9 @@ pub(super) async fn finish(
         holding.into_iter().collect::<BTreeSet<_>>()
     };
     let ended = super::finish::finish(db, run, rows.iter().map(|row| row.finish.clone()).collect()).await?;
-    let mut told = BTreeSet::new();
     let known: Vec<_> = rows
         .iter()
-        .filter(|row| holding.contains(&row.finish.ordinal) && told.insert(row.finish.ordinal))
+        .filter(|row| holding.contains(&(row.finish.ordinal, row.finish.epoch)))
         .filter_map(|row| Some((row.finish.user.0.as_str(), row.seat?, milliseconds(row.acts_after))))
         .collect();
     if known.is_empty() {
