@@ -2,6 +2,7 @@
 
 use crate::Finish;
 use contract::{EntraId, EntryState, RunKind, SeatState};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A user's place in a group, asked for by us.
@@ -105,4 +106,11 @@ pub struct GroupSeats {
     pub group: String,
     /// Seats that stand, by where.
     pub standing: Vec<(SeatState, u64)>,
+}
+
+/// What is said of each claim first: several that work for one entry may be filed together, and the claims of some of
+/// them may have moved on.
+pub(crate) fn first_of_each<T>(rows: &[T], claim: impl Fn(&T) -> (i64, i64)) -> Vec<&T> {
+    let mut seen = BTreeSet::new();
+    rows.iter().filter(|row| seen.insert(claim(row))).collect()
 }

@@ -13,7 +13,7 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
 }
 
 /// All lines, after their chain was found whole.
-async fn whole<L: Ledger>(ledger: &L) -> Vec<JournalLine> {
+pub(super) async fn whole<L: Ledger>(ledger: &L) -> Vec<JournalLine> {
     let (last, digest) = ledger.journal_head().await.unwrap();
     let mut chain = JournalChain::default();
     let mut lines = Vec::new();

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite of assertions, built for tests alone")]
 
+mod applicants;
 mod batches;
 mod claims;
 mod cutover;
@@ -19,7 +20,11 @@ mod matching;
 mod passes;
 mod random;
 mod releases;
+mod rerouted;
+mod rollout;
 mod runs;
+mod seat_ends;
+mod seats;
 mod sharing;
 mod snapshots;
 mod standing;
@@ -49,6 +54,11 @@ pub async fn conformance<L: Ledger>(fresh: impl AsyncFn() -> L) {
     in_step::check(&fresh).await;
     passes::check(&fresh).await;
     cutover::check(&fresh).await;
+    rollout::check(&fresh).await;
+    applicants::check(&fresh).await;
+    seats::check(&fresh).await;
+    seat_ends::check(&fresh).await;
+    rerouted::check(&fresh).await;
     forget::check(&fresh).await;
     random::check(&fresh).await;
 }

@@ -19,7 +19,7 @@ pub(super) async fn check<L: Ledger>(fresh: &impl AsyncFn() -> L) {
 }
 
 /// A migration in which this record is this Entra user, whatever it was before.
-async fn migrate_as<L: Ledger>(
+pub(super) async fn migrate_as<L: Ledger>(
     world: &World<L>,
     batch: &str,
     ordinal: i64,
@@ -85,7 +85,7 @@ async fn what_was_taken_back_without_a_write_is_no_longer_ours<L: Ledger>(world:
 }
 
 /// Goes on until the ledger's clock does.
-async fn until_later<L: Ledger>(world: &World<L>) {
+pub(super) async fn until_later<L: Ledger>(world: &World<L>) {
     let mut first = None;
     loop {
         let event = Event {
@@ -145,7 +145,7 @@ async fn what_an_earlier_run_began_later_may_have_landed<L: Ledger>(world: World
 }
 
 /// A run over those who were touched.
-async fn touched<L: Ledger>(world: &World<L>, kind: RunKind, batch: &str) -> RunId {
+pub(super) async fn touched<L: Ledger>(world: &World<L>, kind: RunKind, batch: &str) -> RunId {
     let run = world.ledger.open_run(&world.spec(kind, batch)).await.unwrap().run.id;
     world.ledger.freeze_touched(run).await.unwrap();
     run

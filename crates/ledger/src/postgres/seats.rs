@@ -280,6 +280,7 @@ const FILE: &str = "
     SELECT ordinal FROM held WHERE (SELECT count(*) FROM seats) >= 0 ORDER BY ordinal";
 
 pub(super) async fn file(db: &mut PgConnection, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Fault> {
+    let rows = crate::seats::first_of_each(rows, |row| (row.ordinal, row.epoch));
     let filed = sqlx::query_scalar(FILE)
         .bind(run.0)
         .bind(rows.iter().map(|row| row.ordinal).collect::<Vec<_>>())
@@ -296,8 +297,9 @@ pub(super) async fn finish(
     run: RunId,
     rows: &[SeatFinish],
 ) -> Result<Vec<i64>, Fault> {
-    let holding: BTreeSet<i64> = sqlx::query_scalar(
-        "SELECT e.ordinal FROM entry e
+    let rows = crate::seats::first_of_each(rows, |row| (row.finish.ordinal, row.finish.epoch));
+    let holding: BTreeSet<(i64, i64)> = sqlx::query_as(
+        "SELECT e.ordinal, e.epoch FROM entry e
            JOIN unnest($2::bigint[], $3::bigint[], $4::text[]) a (ordinal, epoch, entra)
              ON a.ordinal = e.ordinal AND a.epoch = e.epoch AND a.entra = e.entra
           WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'claimed' AND e.holds
@@ -313,10 +315,9 @@ pub(super) async fn finish(
     .collect();
     let finishes: Vec<crate::Finish> = rows.iter().map(|row| row.finish.clone()).collect();
     let ended = super::finish::finish(db, run, &finishes).await?;
-    let mut told = BTreeSet::new();
     let known: Vec<_> = rows
         .iter()
-        .filter(|row| holding.contains(&row.finish.ordinal) && told.insert(row.finish.ordinal))
+        .filter(|row| holding.contains(&(row.finish.ordinal, row.finish.epoch)))
         .filter_map(|row| Some((row.finish.user.0.as_str(), row.seat?, milliseconds(row.acts_after))))
         .collect();
     if known.is_empty() {

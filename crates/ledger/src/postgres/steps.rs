@@ -8,10 +8,10 @@ use crate::{Control, Error, StepCounts};
 use contract::{RunId, RunState};
 use sqlx::PgConnection;
 
-/// Those that matching did not leave out; of a rollout, those that are placed. A worker files what it found; whoever has no
-/// such result was not looked at.
+/// Those that matching did not leave out; of a rollout and of its plan, those that are placed. A worker files what it
+/// found; whoever has no such result was not looked at.
 const MOVABLE: &str = "entra IS NOT NULL AND codes <> 'source-disabled'
-            AND (place IS NOT NULL OR (SELECT kind FROM run WHERE no = $1) <> 'rollout')";
+            AND (place IS NOT NULL OR (SELECT kind FROM run WHERE no = $1) NOT IN ('rollout', 'rollout-plan'))";
 
 fn array(text: Option<&str>) -> Result<Vec<i64>, Fault> {
     text.map_or_else(

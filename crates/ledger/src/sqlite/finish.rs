@@ -38,7 +38,7 @@ pub(super) async fn finish(
         .filter(|row| held.claims.contains_key(&(row.ordinal, row.epoch)) && seen.insert(row.ordinal))
         .collect();
     // A run that only reads holds nobody, nor does a claim whose user was given to another run: what they saw may be
-    // older than what the holder knows by now.
+    // older than what the holder knows by now. Routing changes nothing of what was applied.
     let (holding, others): (Vec<_>, Vec<_>) = rows
         .into_iter()
         .partition(|row| held.claims.get(&(row.ordinal, row.epoch)).is_some_and(|holds| *holds));
@@ -48,8 +48,7 @@ pub(super) async fn finish(
         settle_pre_images(db, run, &holding).await?;
         forget_secrets(db, &holding).await?;
     }
-    // Routing changes nothing of what was applied.
-    for page in holding.chunks(ROWS_A_STATEMENT).filter(|_| !held.rollout) {
+    for page in holding.chunks(ROWS_A_STATEMENT) {
         keep_applied(db, run, page, held.rollback).await?;
         if !held.rollback {
             keep_secrets(db, run, page).await?;
@@ -64,10 +63,9 @@ pub(super) async fn finish(
 
 /// The claims that still stand, and what kind of run it is.
 struct Held {
-    /// By ordinal and epoch, whether it still holds its user against all other runs.
+    /// By ordinal and epoch, whether it still holds its user's methods against all other runs.
     claims: BTreeMap<(i64, i64), bool>,
     rollback: bool,
-    rollout: bool,
 }
 
 async fn held(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<Held, Fault> {
@@ -76,8 +74,10 @@ async fn held(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<
             vec![Value::from(row.ordinal), Value::from(row.epoch), Value::from(row.user.0.as_str())]
         }));
     let found = sqlx::query(
-        "SELECT e.ordinal, e.epoch, e.writing AND e.holds AS holds, run.kind = 'rollback' AS rollback,
-                run.kind IN ('rollout', 'rollout-remove') AS rollout FROM json_each(?2) j
+        "SELECT e.ordinal, e.epoch,
+                e.writing AND e.holds AND run.kind NOT IN ('rollout', 'rollout-remove') AS holds,
+                run.kind = 'rollback' AS rollback
+           FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
           CROSS JOIN run ON run.no = e.run
           WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed'",
@@ -86,11 +86,10 @@ async fn held(db: &mut SqliteConnection, run: RunId, rows: &[Finish]) -> Result<
     .bind(asked)
     .fetch_all(db)
     .await?;
-    let mut held = Held { claims: BTreeMap::new(), rollback: false, rollout: false };
+    let mut held = Held { claims: BTreeMap::new(), rollback: false };
     for row in &found {
         held.claims.insert((row.value("ordinal")?, row.value("epoch")?), row.value("holds")?);
         held.rollback = row.value("rollback")?;
-        held.rollout = row.value("rollout")?;
     }
     Ok(held)
 }

@@ -168,42 +168,28 @@ pub(super) async fn decide(
     run: RunId,
     rows: &[(i64, Decided)],
 ) -> Result<(), Fault> {
-    let placed = json(rows.iter().filter_map(|(ordinal, decided)| match decided {
-        Decided::Placed(group) => Some(vec![Value::from(*ordinal), Value::from(group.as_str())]),
-        Decided::Settled(..) => None,
-    }));
-    let settled = json(rows.iter().filter_map(|(ordinal, decided)| match decided {
-        Decided::Settled(state, code) => {
-            Some(vec![Value::from(*ordinal), Value::from(state.as_str()), Value::from(*code)])
-        }
-        Decided::Placed(_) => None,
+    let decided = json(rows.iter().map(|(ordinal, decided)| {
+        let (place, state, code) = match decided {
+            Decided::Placed(group) => (Some(group.as_str()), None, None),
+            Decided::Settled(state, code) => (None, Some(state.as_str()), Some(*code)),
+        };
+        vec![Value::from(*ordinal), Value::from(place), Value::from(state), Value::from(code)]
     }));
     sqlx::query(
-        "WITH j AS MATERIALIZED (SELECT value ->> 0 AS ordinal, value ->> 1 AS place FROM json_each(?2))
-         UPDATE entry SET place = j.place,
-                state = CASE WHEN m.kind = 'rollout-plan' THEN 'planned' ELSE entry.state END,
-                outcome = CASE WHEN m.kind = 'rollout-plan' THEN 'change' END,
-                settled_at = CASE WHEN m.kind = 'rollout-plan' THEN (SELECT now_ms FROM clock) END
-           FROM j, run m
-          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND m.no = ?1 AND m.state = 'preparing'
+        "WITH j AS MATERIALIZED (
+             SELECT value ->> 0 AS ordinal, value ->> 1 AS place, value ->> 3 AS code,
+                    coalesce(value ->> 2, CASE WHEN m.kind = 'rollout-plan' THEN 'planned' ELSE 'waiting' END) AS state
+               FROM json_each(?2) JOIN run m ON m.no = ?1 AND m.state = 'preparing')
+         UPDATE entry SET place = j.place, state = j.state, codes = coalesce(j.code, ''),
+                outcome = CASE j.state WHEN 'waiting' THEN NULL WHEN 'planned' THEN 'change'
+                                       WHEN 'unchanged' THEN 'unchanged' ELSE 'blocked' END,
+                settled_at = CASE WHEN j.state <> 'waiting' THEN (SELECT now_ms FROM clock) END
+           FROM j
+          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND +entry.state = 'waiting'
             AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))",
     )
     .bind(run.0)
-    .bind(placed)
-    .execute(&mut *db)
-    .await?;
-    sqlx::query(
-        "WITH j AS MATERIALIZED (
-             SELECT value ->> 0 AS ordinal, value ->> 1 AS state, value ->> 2 AS code FROM json_each(?2))
-         UPDATE entry SET state = j.state, outcome = CASE j.state WHEN 'unchanged' THEN 'unchanged' ELSE 'blocked' END,
-                codes = j.code, settled_at = (SELECT now_ms FROM clock)
-           FROM j
-          WHERE entry.run = ?1 AND entry.ordinal = j.ordinal AND +entry.state = 'waiting'
-            AND entry.ordinal IN (SELECT value ->> 0 FROM json_each(?2))
-            AND EXISTS (SELECT 1 FROM run WHERE no = ?1 AND state = 'preparing')",
-    )
-    .bind(run.0)
-    .bind(settled)
+    .bind(decided)
     .execute(db)
     .await?;
     Ok(())
@@ -267,17 +253,19 @@ pub(super) async fn claimed(
         .collect()
 }
 
-/// The claims that still hold, of a run that is open, of users whom nobody has begun to take back since.
+/// The claims that still hold, by ordinal and epoch, of a run that is open, of users whom nobody has begun to take back
+/// since.
 async fn held(
     db: &mut SqliteConnection,
     run: RunId,
-    asked: impl Iterator<Item = (i64, i64, &str)>,
-) -> Result<BTreeSet<i64>, Fault> {
-    let asked = json(
-        asked.map(|(ordinal, epoch, user)| vec![Value::from(ordinal), Value::from(epoch), Value::from(user)]),
-    );
-    let held: Vec<i64> = sqlx::query_scalar(
-        "SELECT e.ordinal FROM json_each(?2) j
+    rows: &[&NewSeat],
+) -> Result<BTreeSet<(i64, i64)>, Fault> {
+    let asked =
+        json(rows.iter().map(|row| {
+            vec![Value::from(row.ordinal), Value::from(row.epoch), Value::from(row.user.0.as_str())]
+        }));
+    let held: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT e.ordinal, e.epoch FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
           CROSS JOIN run ON run.no = e.run
           WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.writing AND e.holds
@@ -294,10 +282,11 @@ async fn held(
 }
 
 pub(super) async fn file(db: &mut SqliteConnection, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Fault> {
-    let held = held(db, run, rows.iter().map(|row| (row.ordinal, row.epoch, row.user.0.as_str()))).await?;
+    let rows = crate::seats::first_of_each(rows, |row| (row.ordinal, row.epoch));
+    let held = held(db, run, &rows).await?;
     let filing: Vec<_> = rows
         .iter()
-        .filter(|row| held.contains(&row.ordinal))
+        .filter(|row| held.contains(&(row.ordinal, row.epoch)))
         .map(|row| {
             vec![Value::from(row.user.0.as_str()), Value::from(row.group.as_str()), Value::from(row.epoch)]
         })
@@ -316,7 +305,7 @@ pub(super) async fn file(db: &mut SqliteConnection, run: RunId, rows: &[NewSeat]
     .bind(json(filing))
     .execute(db)
     .await?;
-    Ok(held.into_iter().collect())
+    Ok(held.into_iter().map(|(ordinal, _)| ordinal).collect())
 }
 
 pub(super) async fn finish(
@@ -324,13 +313,14 @@ pub(super) async fn finish(
     run: RunId,
     rows: &[SeatFinish],
 ) -> Result<Vec<i64>, Fault> {
+    let rows = crate::seats::first_of_each(rows, |row| (row.finish.ordinal, row.finish.epoch));
     let holding = {
         let asked = json(rows.iter().map(|row| {
             let f = &row.finish;
             vec![Value::from(f.ordinal), Value::from(f.epoch), Value::from(f.user.0.as_str())]
         }));
-        let holding: Vec<i64> = sqlx::query_scalar(
-            "SELECT e.ordinal FROM json_each(?2) j
+        let holding: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT e.ordinal, e.epoch FROM json_each(?2) j
               CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value ->> 0
               WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.holds",
         )
@@ -341,10 +331,9 @@ pub(super) async fn finish(
         holding.into_iter().collect::<BTreeSet<_>>()
     };
     let ended = super::finish::finish(db, run, rows.iter().map(|row| row.finish.clone()).collect()).await?;
-    let mut told = BTreeSet::new();
     let known: Vec<_> = rows
         .iter()
-        .filter(|row| holding.contains(&row.finish.ordinal) && told.insert(row.finish.ordinal))
+        .filter(|row| holding.contains(&(row.finish.ordinal, row.finish.epoch)))
         .filter_map(|row| Some((row.finish.user.0.as_str(), row.seat?, milliseconds(row.acts_after))))
         .collect();
     if known.is_empty() {
