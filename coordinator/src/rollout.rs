@@ -104,7 +104,10 @@ impl Coordinator {
     /// Everybody who is in a group of the rollout now: those that the policy acts on, and those that may be filled.
     async fn members_of_rollout(&self, terms: &RolloutTerms, reader: &Reader) -> Result<Members, Error> {
         let read = |what| move |source| Error::Graph { what, source };
-        let policy = reader.rollout_policy().await.map_err(read("the policy of the staged rollout"))?;
+        let policy = match terms.unseen {
+            true => None,
+            false => reader.rollout_policy().await.map_err(read("the policy of the staged rollout"))?,
+        };
         let mut members = Members::default();
         let applied = policy.into_iter().flat_map(|policy| policy.groups).map(|group| group.0);
         for group in terms.groups.iter().map(|group| group.id.clone()).chain(applied) {

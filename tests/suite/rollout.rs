@@ -289,6 +289,28 @@ fn the_policy_is_let_act_only_where_it_reroutes_nobody_unseen() {
 }
 
 #[test]
+fn where_an_administrator_has_seen_to_the_policy_it_need_not_be_seen() {
+    let mut state = state(25, &json!([group(1, "Rollout A"), group(2, "Rollout B")]));
+    state["featureRolloutPolicies"] = policy(true, &[1]);
+    state["groups"][0]["members"] = json!([user(3)]);
+    let (tenant, site) = with(&state, 25, &[]);
+    migrated(&site);
+    let reads = |tenant: &Tenant| {
+        let endpoints = tenant.stats()["byEndpoint"].clone();
+        let of = endpoints.as_object().unwrap().iter().filter(|(name, _)| name.contains("featureRollout"));
+        of.map(|(_, n)| n.as_u64().unwrap()).sum::<u64>()
+    };
+    let before = reads(&tenant);
+    let told = rollout(&site, "apply", &["--all", "--policy-unseen"]).expect(&[0]).json();
+    assert_eq!(
+        (&told["entries"]["applied"], &told["entries"]["unchanged"]),
+        (&json!(24), &json!(1)),
+        "{told}"
+    );
+    assert_eq!(reads(&tenant), before, "the policy was not asked for");
+}
+
+#[test]
 fn an_eleventh_group_is_refused() {
     let kinds: Vec<u32> = (0..9).collect();
     let mut groups: Vec<Value> = kinds.iter().map(|kind| group(*kind, &format!("G{kind}"))).collect();

@@ -138,6 +138,9 @@ pub(crate) struct RolloutWish {
     /// Also users whom somebody took out since we put them in
     #[arg(long)]
     pub(crate) put_back: bool,
+    /// The application may not see the policy: an administrator has made it and applied it to these groups, and to no others
+    #[arg(long)]
+    pub(crate) policy_unseen: bool,
 }
 
 #[derive(Debug, clap::Args)]

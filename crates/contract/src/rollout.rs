@@ -21,6 +21,8 @@ pub struct RolloutTerms {
     pub stay_s: u64,
     /// Users whom somebody took out since are put in again.
     pub put_back: bool,
+    /// The policy cannot be seen by who does this: an administrator answers for it acting on these groups and no others.
+    pub unseen: bool,
 }
 
 /// A group of the staged rollout.

@@ -4,8 +4,8 @@ use crate::Usage;
 use crate::engine::Engine;
 use crate::verbs::batch::group_of;
 use anyhow::{Context, bail};
-use contract::{RolloutGroup, Selector};
-use graph::{MemberKind, Reader, RolloutPolicy};
+use contract::{EntraId, RolloutGroup, Selector};
+use graph::{MemberKind, Reader};
 use rules::{GroupRefusal, GroupStanding, ROLLOUT_GROUPS};
 
 /// A group that may be filled.
@@ -18,12 +18,29 @@ pub(super) struct Fillable {
     pub(super) applied: bool,
 }
 
+/// Which groups the rollout is applied to.
+pub(super) enum Applied<'a> {
+    /// To these.
+    To(&'a [EntraId]),
+    /// To whatever is named, as an administrator says.
+    ToAll,
+}
+
+impl Applied<'_> {
+    fn is_to(&self, id: &str) -> bool {
+        match self {
+            Self::To(groups) => groups.iter().any(|known| known.0.eq_ignore_ascii_case(id)),
+            Self::ToAll => true,
+        }
+    }
+}
+
 /// Finds the groups and refuses those that cannot be used, all of them at once, each by its code.
 pub(super) async fn fillable(
     engine: &Engine,
     reader: &Reader,
     given: &[String],
-    policy: Option<&RolloutPolicy>,
+    applied: &Applied<'_>,
 ) -> anyhow::Result<Vec<Fillable>> {
     if given.is_empty() {
         bail!(Usage(
@@ -33,9 +50,6 @@ pub(super) async fn fillable(
         ));
     }
     let scope = scope_of(engine).await?;
-    let applied = |id: &str| {
-        policy.is_some_and(|policy| policy.groups.iter().any(|known| known.0.eq_ignore_ascii_case(id)))
-    };
     let mut found: Vec<Fillable> = Vec::new();
     let mut refused: Vec<(String, GroupRefusal)> = Vec::new();
     for name in given {
@@ -58,7 +72,7 @@ pub(super) async fn fillable(
             dynamic: facts.dynamic,
             synced: facts.synced,
             role_assignable: facts.role_assignable,
-            applied: applied(&facts.id.0),
+            applied: applied.is_to(&facts.id.0),
             is_scope,
             ..GroupStanding::default()
         };
@@ -83,7 +97,10 @@ pub(super) async fn fillable(
         )));
     }
     let fresh = found.iter().filter(|group| !group.applied).count();
-    let there = policy.map_or(0, |policy| policy.groups.len());
+    let there = match applied {
+        Applied::To(groups) => groups.len(),
+        Applied::ToAll => found.len(),
+    };
     if there + fresh > ROLLOUT_GROUPS {
         bail!(Usage(format!(
             "rollout-too-many-groups: the staged rollout takes at most {ROLLOUT_GROUPS} groups; it is applied to {there}, and {fresh} more \

@@ -16,15 +16,16 @@ use crate::{Exit, Usage};
 use anyhow::{Context, bail};
 use contract::{EntryState, RolloutTerms, RunKind, RunState, SnapshotManifest};
 use graph::{Pace, Reader, RolloutPolicy, Writer};
-use groups::Fillable;
+use groups::{Applied, Fillable};
 use ledger::RunSpec;
 use telemetry::{Shutdown, shutdown_on_signal};
 use worker::{RolloutDesk, RolloutDeskError};
 
 /// What the policy is called where we make it.
 const NAME: &str = "MFA rollout policy";
-const PERMISSION: &str = "the staged rollout takes the application permissions Policy.ReadWrite.FeatureRollout (or an administrator who \
-                          makes the policy and applies it to the groups), GroupMember.ReadWrite.All and User.Read.All";
+const PERMISSION: &str = "the staged rollout takes the application permissions Policy.ReadWrite.FeatureRollout, GroupMember.ReadWrite.All \
+                          and User.Read.All; where an administrator has made the policy and applied it to the groups, \
+                          --policy-unseen does without the first";
 
 pub(crate) async fn run(verb: &RolloutVerb, config: &Config, json: bool) -> anyhow::Result<Exit> {
     match verb {
@@ -61,7 +62,10 @@ async fn ground(
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(wish.batch.as_deref()).await?;
     super::rollback::must_not_be_on_its_way_back(&engine, &batch).await?;
-    let policy = reader.rollout_policy().await.context(PERMISSION)?;
+    let policy = match wish.policy_unseen {
+        true => None,
+        false => reader.rollout_policy().await.context(PERMISSION)?,
+    };
     if policy.as_ref().is_some_and(|policy| policy.for_everyone) {
         bail!(Usage(
             "the policy of the staged rollout is applied to the whole organization: everybody is rerouted already, and groups \
@@ -71,7 +75,12 @@ async fn ground(
     }
     let given = if wish.group.is_empty() { &config.rollout.groups } else { &wish.group };
     notices.step("looking at the groups");
-    let groups = groups::fillable(&engine, reader, given, policy.as_ref()).await?;
+    let applied = match (&policy, wish.policy_unseen) {
+        (_, true) => Applied::ToAll,
+        (Some(policy), false) => Applied::To(&policy.groups),
+        (None, false) => Applied::To(&[]),
+    };
+    let groups = groups::fillable(&engine, reader, given, &applied).await?;
     let runs = engine.ledger.runs_of(&batch).await?;
     let unfinished = runs.iter().find(|run| {
         run.spec.kind == RunKind::Rollout && matches!(run.state, RunState::Preparing | RunState::Open)
@@ -85,13 +94,14 @@ async fn ground(
 
 impl Ground {
     /// The run of a kind on these terms.
-    fn spec(&self, kind: RunKind, policy: &str, put_back: bool) -> anyhow::Result<RunSpec> {
+    fn spec(&self, kind: RunKind, policy: &str, wish: &RolloutWish) -> anyhow::Result<RunSpec> {
         let terms = RolloutTerms {
             v: RolloutTerms::VERSION,
             groups: self.groups.iter().map(|known| known.group.clone()).collect(),
             policy: policy.to_owned(),
             stay_s: self.engine.config().rollout.stay_s,
-            put_back,
+            put_back: wish.put_back,
+            unseen: wish.policy_unseen,
         };
         spec(&self.engine, kind, &self.batch, &self.manifest, &terms)
     }
@@ -120,7 +130,7 @@ async fn plan(wish: &RolloutWish, config: &Config, json: bool) -> anyhow::Result
     let reader = Reader::new(config.graph()?, Pace::new())?;
     let ground = ground(wish, config, &reader, "rollout plan").await?;
     let policy = ground.policy.as_ref().map_or("", |policy| policy.id.as_str());
-    let spec = ground.spec(RunKind::RolloutPlan, policy, wish.put_back)?;
+    let spec = ground.spec(RunKind::RolloutPlan, policy, wish)?;
     let finished = ground.engine.work(&spec, None, &ground.notices, &ground.shutdown).await?;
     let told = say::Told::of(&ground, &reader, &finished).await?;
     if json {
@@ -136,8 +146,11 @@ async fn apply(wish: &RolloutWish, config: &Config, json: bool) -> anyhow::Resul
     let reader = writer.reader().clone();
     let ground = ground(wish, config, &reader, "rollout apply").await?;
     let desk = RolloutDesk::new(writer, config.worker_settings());
-    let policy = see_to_policy(&ground, &desk, &reader).await?;
-    let spec = ground.spec(RunKind::Rollout, &policy.id, wish.put_back)?;
+    let policy = match wish.policy_unseen {
+        true => String::new(),
+        false => see_to_policy(&ground, &desk, &reader).await?.id,
+    };
+    let spec = ground.spec(RunKind::Rollout, &policy, wish)?;
     let finished = ground.engine.work(&spec, None, &ground.notices, &ground.shutdown).await?;
     let told = say::Told::of(&ground, &reader, &finished).await?;
     if json {
@@ -248,6 +261,7 @@ async fn take_out(
         policy: String::new(),
         stay_s: engine.config().rollout.stay_s,
         put_back: false,
+        unseen: false,
     };
     let spec = spec(engine, RunKind::RolloutRemove, batch, manifest, &terms)?;
     engine.work(&spec, None, notices, shutdown).await

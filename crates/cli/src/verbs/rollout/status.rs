@@ -29,7 +29,12 @@ impl Shown {
 pub(super) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
     let reader = Reader::new(config.graph()?, Pace::new())?;
     let engine = Engine::look(config).await?;
-    let policy = reader.rollout_policy().await.context(PERMISSION)?;
+    let (policy, is_seen) = match reader.rollout_policy().await {
+        Ok(policy) => (policy, true),
+        // Its seats and their groups are told all the same.
+        Err(graph::Error::Forbidden { .. }) => (None, false),
+        Err(error) => return Err(error).context(PERMISSION),
+    };
     let seats = engine.ledger.group_seats().await?;
     let mut ids: Vec<String> =
         policy.iter().flat_map(|policy| &policy.groups).map(|id| id.0.clone()).collect();
@@ -65,6 +70,7 @@ pub(super) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
         println!(
             "{}",
             serde_json::json!({
+                "policySeen": is_seen,
                 "policy": policy.as_ref().map(|policy| serde_json::json!({
                     "id": policy.id, "name": policy.name, "enabled": policy.enabled, "forEveryone": policy.for_everyone,
                 })),
@@ -75,6 +81,7 @@ pub(super) async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     match &policy {
+        None if !is_seen => println!("staged rollout: the application may not see the policy; {PERMISSION}"),
         None => println!("staged rollout: there is no policy for MFA; `mfa-migrate rollout apply` makes it"),
         Some(policy) => println!(
             "staged rollout: policy \"{}\" is {}{}",
