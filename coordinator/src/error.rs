@@ -44,6 +44,12 @@ pub enum Error {
         /// The batch of the rollback.
         batch: String,
     },
+    /// The policy of the staged rollout acts on the whole organization.
+    #[error(
+        "the staged rollout is applied to the whole organization: Entra does everybody's MFA, and whoever is taken back could not \
+         sign in any more; set isAppliedToOrganization to false in its policy first, or disable it"
+    )]
+    EverybodyRerouted,
     /// A part of the coordinator was given up.
     #[error("a part of the coordinator was given up by a defect in this program")]
     Part(#[source] tokio::task::JoinError),
@@ -63,6 +69,7 @@ impl Error {
             | Self::Policy(_)
             | Self::Settings(_)
             | Self::Rerouted { .. }
+            | Self::EverybodyRerouted
             | Self::Part(_)
             | Self::Unfinished => Disposition::Stop,
         }

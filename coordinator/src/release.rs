@@ -101,6 +101,10 @@ impl Coordinator {
                 if counts.iter().all(|(state, n)| state.is_settled() || *n == 0) {
                     return self.end(run, counts).await;
                 }
+                if run.spec.kind == RunKind::Rollback {
+                    // Whoever was put into the staged rollout meanwhile can never be claimed.
+                    self.must_not_be_rerouted(run).await?;
+                }
                 if let Gate::Closed { reason, opens_at_ms } = &gate
                     && out == 0
                     && counts.get(&EntryState::Claimed).is_none_or(|n| *n == 0)

@@ -7,7 +7,7 @@ use crate::gate::Pacing;
 use crate::{Coordinator, Error, Released};
 use contract::{Code, EntraId, EntryState, RolloutTerms, RunKind};
 use graph::Reader;
-use ledger::{Applicant, Decided, MatchCounts, Run};
+use ledger::{Applicant, Decided, MatchCounts, Rerouted, Run};
 use rules::{Admission, Membership, Moved, Past};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -78,11 +78,8 @@ impl Coordinator {
             return Ok(());
         }
         let members = self.members_of_rollout(terms, reader).await?;
-        let (waiting, mut seats) = self.admit_all(run, terms, reader, &members, horizon).await?;
-        let mut taken: Vec<u64> = Vec::with_capacity(terms.groups.len());
-        for group in &terms.groups {
-            taken.push(members.count(&group.id) + seats.remove(&group.id).unwrap_or(0));
-        }
+        let waiting = self.admit_all(run, terms, reader, &members, horizon).await?;
+        let taken = self.taken(run, terms, &members).await?;
         let (parts, _) = rules::pack(waiting.len() as u64, &taken);
         crash_point("rollout.admitted");
         self.place(run, terms, &waiting, &parts).await?;
@@ -140,8 +137,22 @@ impl Coordinator {
         Ok(members)
     }
 
+    /// How full each group is, or will be: who is in it, whose seat stands although Graph does not show it yet, and whom other
+    /// runs mean for it.
+    async fn taken(&self, run: &Run, terms: &RolloutTerms, members: &Members) -> Result<Vec<u64>, Error> {
+        let seats = self.ledger.group_seats().await?;
+        let meant = self.ledger.meant_elsewhere(run.id).await?;
+        let taken = terms.groups.iter().map(|group| {
+            let is_it = |id: &str| id.eq_ignore_ascii_case(&group.id);
+            let seats = seats.iter().filter(|known| is_it(&known.group)).flat_map(|known| &known.standing);
+            let meant = meant.iter().filter(|(id, _)| is_it(id)).map(|(_, users)| users);
+            members.count(&group.id).max(seats.map(|(_, users)| users).sum()) + meant.sum::<u64>()
+        });
+        Ok(taken.collect())
+    }
+
     /// Decides on everybody but for the group: settles who stays out and who is in, keeps whose seat stands where it is, and
-    /// answers the others by ordinal. With them, by group, those whose seat is not among its members yet.
+    /// answers the others by ordinal.
     async fn admit_all(
         &self,
         run: &Run,
@@ -149,13 +160,12 @@ impl Coordinator {
         reader: &Reader,
         members: &Members,
         horizon: Duration,
-    ) -> Result<(Vec<i64>, BTreeMap<String, u64>), Error> {
+    ) -> Result<Vec<i64>, Error> {
         let mut waiting = Vec::new();
-        let mut seats: BTreeMap<String, u64> = BTreeMap::new();
         let mut after = i64::MIN;
         loop {
             let page = self.ledger.applicants(run.id, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok((waiting, seats)) };
+            let Some(last) = page.last() else { return Ok(waiting) };
             after = last.ordinal;
             let ids: Vec<EntraId> = page.iter().map(|applicant| applicant.user.clone()).collect();
             let facts = reader
@@ -179,12 +189,7 @@ impl Coordinator {
                     }
                     Admission::In => match applicant.seat.filter(|seat| seat.state.stands()) {
                         // What may still land in one group is seen to there.
-                        Some(seat) => {
-                            if asks.membership == Membership::None {
-                                *seats.entry(seat.group.clone()).or_default() += 1;
-                            }
-                            decided.push((applicant.ordinal, Decided::Placed(seat.group)));
-                        }
+                        Some(seat) => decided.push((applicant.ordinal, Decided::Placed(seat.group))),
                         None => waiting.push(applicant.ordinal),
                     },
                 }
@@ -226,10 +231,7 @@ impl Coordinator {
         reader: &Reader,
         now_ms: i64,
     ) -> Result<Option<Released>, Error> {
-        let rerouted = self.ledger.rerouted(run.id).await?;
-        if rerouted.seated > 0 {
-            return Err(Error::Rerouted { users: rerouted.seated, batch: run.spec.batch.clone() });
-        }
+        let rerouted = self.must_not_be_rerouted(run).await?;
         if let Some(acts_in) = rerouted.acts_in {
             let minutes = acts_in.as_secs().div_ceil(60);
             let reason = format!(
@@ -245,27 +247,45 @@ impl Coordinator {
         Ok(None)
     }
 
+    /// Nobody of a rollback has a seat that stands.
+    pub(crate) async fn must_not_be_rerouted(&self, run: &Run) -> Result<Rerouted, Error> {
+        let rerouted = self.ledger.rerouted(run.id).await?;
+        if rerouted.seated > 0 {
+            return Err(Error::Rerouted { users: rerouted.seated, batch: run.spec.batch.clone() });
+        }
+        Ok(rerouted)
+    }
+
     /// Whom somebody else has put into the rollout is set aside: without methods they could not sign in there.
     async fn hold_those_of_others(&self, run: &Run, reader: &Reader) -> Result<(), Error> {
-        let policy = match reader.rollout_policy().await {
-            Ok(Some(policy)) if policy.enabled => policy,
+        let mut groups: Vec<String> = match reader.rollout_policy().await {
+            Ok(Some(policy)) if policy.enabled && policy.for_everyone => {
+                return Err(Error::EverybodyRerouted);
+            }
+            Ok(Some(policy)) if policy.enabled => policy.groups.into_iter().map(|group| group.0).collect(),
             Ok(Some(_) | None) | Err(graph::Error::NotFound) => return Ok(()),
-            // Whoever takes back need not have the right to see the rollout.
+            // Whoever takes back need not have the right to see the policy, and not every cloud has one. The groups that we
+            // have filled are known all the same.
             Err(error @ (graph::Error::Forbidden { .. } | graph::Error::Refused { .. })) => {
                 tracing::warn!(
                     run = %run.id, %error,
-                    "the staged rollout cannot be seen, so nobody knows whether somebody else has put users of this rollback \
-                     there; without methods they could not sign in"
+                    "the policy of the staged rollout cannot be seen, so nobody knows whether it acts on users of this rollback in \
+                     groups that are not ours; without methods they could not sign in"
                 );
-                return Ok(());
+                Vec::new()
             }
             Err(source) => return Err(Error::Graph { what: "the policy of the staged rollout", source }),
         };
+        for group in self.ledger.seat_groups().await? {
+            if !groups.iter().any(|known| known.eq_ignore_ascii_case(&group)) {
+                groups.push(group);
+            }
+        }
         let mut held = 0;
-        for group in &policy.groups {
+        for group in &groups {
             let mut next: Option<String> = None;
             loop {
-                let page = match reader.direct_members_page(&group.0, next.as_deref()).await {
+                let page = match reader.direct_members_page(group, next.as_deref()).await {
                     Ok(page) => page,
                     Err(graph::Error::NotFound) => break,
                     Err(source) => {
@@ -300,7 +320,7 @@ fn of(
     let past: Vec<Past> = applicant
         .past
         .iter()
-        .map(|p| Past { kind: p.kind, state: p.state, codes: p.codes.clone(), open: p.open })
+        .map(|p| Past { kind: p.kind, state: p.state, codes: p.codes.clone(), open: p.open, begun: p.begun })
         .collect();
     let moved: Moved = rules::moved(&past, applicant.in_doubt);
     let seat = applicant.seat.as_ref();

@@ -131,7 +131,12 @@ fn a_staged_rollout_forth_and_back_is_as_published() {
     assert_eq!(members(&tenant, 1).len(), 1);
     site.run(&["rollback", "--all"]).expect(&[0, 3]);
 
-    let calls = recorder.unfolded();
+    let mut calls = recorder.unfolded();
+    for call in calls.iter_mut().filter(|call| call.path == "/directoryObjects/getByIds") {
+        // The description of actions names no query at all; Microsoft's table of costs has this one with $select.
+        assert!(call.query.starts_with("$select="), "{}", call.query);
+        call.query.clear();
+    }
     Judge::new().accepts(&calls);
     let seen = |method: &str, part: &str| calls.iter().any(|c| c.method == method && c.path.contains(part));
     for (method, part) in [

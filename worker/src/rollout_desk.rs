@@ -105,6 +105,9 @@ impl RolloutDesk {
             if let Some(policy) = self.policy().await?.filter(&is_there) {
                 return Ok(policy);
             }
+            if Instant::now() >= patience {
+                return Err(RolloutDeskError::NotVisible { what });
+            }
             match &asked {
                 Some(Answer::Refused { status, code }) if *status != 409 => {
                     return Err(RolloutDeskError::Refused { what, status: *status, code: code.clone() });
@@ -125,9 +128,6 @@ impl RolloutDesk {
                     asked = Some(ask().await);
                     continue;
                 }
-            }
-            if Instant::now() >= patience {
-                return Err(RolloutDeskError::NotVisible { what });
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -451,7 +451,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Files seats before they are asked for (on the way out: before they are asked to end), all or nothing per entry.
     /// One that stands is asked for again: its age begins anew. Answers the ordinals whose epoch still held; nothing was filed
-    /// for the others, nor for whom a rollback was opened since.
+    /// for the others, nor on the way in for whom a migration or a rollback is under way, or of whom a run of methods has told
+    /// anything but `confirmed` or `unchanged`, or has filed an intent, since this run was opened.
     async fn file_seats(&self, run: RunId, rows: &[NewSeat]) -> Result<Vec<i64>, Error>;
 
     /// Ends claims as `finish`, records what became of the seats, in the journal too, in one transaction. Answers the
@@ -466,6 +467,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// How many users of a batch have a seat that stands, whichever run they got it by.
     async fn seated(&self, batch: &str) -> Result<u64, Error>;
+
+    /// Users whom other runs that are not over mean for a group and have not settled, by group.
+    async fn meant_elsewhere(&self, run: RunId) -> Result<Vec<(String, u64)>, Error>;
+
+    /// The groups in which there ever was a seat.
+    async fn seat_groups(&self) -> Result<Vec<String>, Error>;
 
     /// The seats that stand, by group.
     async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error>;

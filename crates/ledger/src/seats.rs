@@ -14,6 +14,8 @@ pub struct Seat {
     pub state: SeatState,
     /// How long ago it was last asked for; by the database's clock.
     pub asked: Duration,
+    /// How long ago a request before that one was made of which nobody knows what became; absent where there was none.
+    pub doubt: Option<Duration>,
     /// How long ago it was last asked for or asked to end.
     pub age: Duration,
 }
@@ -29,6 +31,8 @@ pub struct PastEntry {
     pub codes: String,
     /// The run is not over.
     pub open: bool,
+    /// Somebody has had the user in hand there.
+    pub begun: bool,
 }
 
 /// A user of a rollout's run of whom nothing is decided yet.

@@ -24,6 +24,8 @@ pub struct Past {
     pub codes: String,
     /// The run is not over.
     pub open: bool,
+    /// Somebody has had the user in hand there, so that something may have been written.
+    pub begun: bool,
 }
 
 /// Whether a user's methods are in place.
@@ -49,7 +51,7 @@ const IS_THERE: [Code; 6] = [
     Code::DevicePresent,
 ];
 
-/// What the runs of a user come to; `past` begins with what was settled last. `in_doubt`: something was begun of which
+/// What the runs of a user come to; `past` begins with what was settled last, or ended without. `in_doubt`: something was begun of which
 /// nobody knows whether it landed.
 pub fn moved(past: &[Past], in_doubt: bool) -> Moved {
     let is_under_way = |p: &Past| p.open && !p.state.is_settled() && is_writing(p.kind);
@@ -57,8 +59,15 @@ pub fn moved(past: &[Past], in_doubt: bool) -> Moved {
         return Moved::NotMoved;
     }
     let mut verified = None;
-    for p in past.iter().filter(|p| p.state.is_settled()) {
+    for p in past {
         let has = |code: Code| p.codes.split(' ').any(|word| word == code.as_str());
+        if !p.state.is_settled() {
+            // A run that was ended in the middle of a user may have written or withdrawn half.
+            if is_writing(p.kind) && p.begun {
+                return Moved::NotMoved;
+            }
+            continue;
+        }
         match p.kind {
             RunKind::Verify => {
                 verified.get_or_insert(p.state);
@@ -76,8 +85,14 @@ pub fn moved(past: &[Past], in_doubt: bool) -> Moved {
             // The run before it tells.
             RunKind::Migrate if p.state == EntryState::Unchanged && has(Code::UnchangedSinceLast) => {}
             RunKind::Migrate if p.state == EntryState::Unchanged => {
-                let is_there = IS_THERE.into_iter().any(has);
-                return if is_there { Moved::InPlace } else { Moved::NoMethod };
+                return match verified {
+                    // What had been written by an earlier run is not there any more, or is another.
+                    Some(state) if state != EntryState::Confirmed && state != EntryState::Unchanged => {
+                        Moved::NotVerified
+                    }
+                    Some(_) | None if IS_THERE.into_iter().any(has) => Moved::InPlace,
+                    Some(_) | None => Moved::NoMethod,
+                };
             }
             RunKind::Migrate => return Moved::NotMoved,
             RunKind::Rehearse

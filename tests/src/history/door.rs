@@ -189,5 +189,7 @@ through_the_door! {
     fn rerouted(run: RunId) -> Rerouted;
     fn hold_rerouted(run: RunId, users: &[EntraId]) -> u64;
     fn seated(batch: &str) -> u64;
+    fn meant_elsewhere(run: RunId) -> Vec<(String, u64)>;
+    fn seat_groups() -> Vec<String>;
     fn group_seats() -> Vec<GroupSeats>;
 }

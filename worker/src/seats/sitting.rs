@@ -31,6 +31,17 @@ impl Sitting {
         self.seat.as_ref().map_or(horizon, |seat| horizon.saturating_sub(seat.asked))
     }
 
+    /// How long a request to come in may still land beside the one that brought the user in.
+    pub(super) fn may_come_again_for(&self, horizon: Duration) -> Duration {
+        let doubt = self.seat.as_ref().and_then(|seat| seat.doubt);
+        doubt.map_or(Duration::ZERO, |doubt| horizon.saturating_sub(doubt))
+    }
+
+    /// Graph may not show yet what we asked for before this claim.
+    pub(super) fn may_show_late(&self, horizon: Duration) -> bool {
+        self.seat.is_some() && self.claim.snoozed < horizon
+    }
+
     /// How long the last request of any kind may still land.
     pub(super) fn may_change_for(&self, horizon: Duration) -> Duration {
         self.seat.as_ref().map_or(horizon, |seat| horizon.saturating_sub(seat.age))

@@ -65,7 +65,7 @@ impl Shift {
                     there.into_iter().collect::<BTreeSet<_>>()
                 }
                 Err(graph::Error::NotFound) => {
-                    self.group_is_gone(portion, SeatState::Gone, ends)?;
+                    self.group_is_gone(portion, ends)?;
                     continue;
                 }
                 Err(error) => {
@@ -127,8 +127,19 @@ impl Shift {
                     ends.finishes.push(self.seat_retried(sitting, false)?);
                 }
             }
-            // All or nothing: one of them spoils it for the others.
-            Answer::Refused { .. } => self.one_by_one(writer, group, portion, lease, ends).await?,
+            // All or nothing: one of them spoils it for the others. Whoever was asked for before may be the one: there, and not
+            // shown yet.
+            Answer::Refused { .. } => {
+                let horizon = self.settings.seat_horizon();
+                let (late, fresh): (Vec<_>, Vec<_>) =
+                    portion.into_iter().partition(|sitting| sitting.may_show_late(horizon));
+                for sitting in late {
+                    ends.finishes.push(self.seat_shown_later(sitting)?);
+                }
+                if !fresh.is_empty() {
+                    self.one_by_one(writer, group, fresh, lease, ends).await?;
+                }
+            }
         }
         drop(turn);
         Ok(())
@@ -202,7 +213,7 @@ impl Shift {
         };
         let (there, known) = match looked.await {
             Ok(looked) => looked,
-            Err(graph::Error::NotFound) => return self.group_is_gone(refused, SeatState::Refused, ends),
+            Err(graph::Error::NotFound) => return self.group_is_gone(refused, ends),
             Err(error) => return self.seats_unseen(refused, error, ends),
         };
         for sitting in refused {
@@ -215,8 +226,8 @@ impl Shift {
                 let (code, seat) = (Some(Code::RolloutAlreadyIn), Some(SeatState::Theirs));
                 self.seat_settled(sitting, EntryState::Unchanged, code, seat)?
             } else if is_known {
-                // There and not shown yet, or refused for a reason that nobody knows: the next look tells.
-                self.seat_retried(sitting, true)?
+                // There and not shown yet, or refused for a reason that nobody knows: later looks tell.
+                self.seat_shown_later(sitting)?
             } else {
                 let (code, seat) = (Some(Code::UserGone), Some(SeatState::Refused));
                 self.seat_settled(sitting, EntryState::Parked, code, seat)?
@@ -229,17 +240,20 @@ impl Shift {
         self.seat_settled(sitting, EntryState::Applied, None, Some(SeatState::Seated))
     }
 
-    pub(super) fn group_is_gone(
-        &self,
-        sittings: Vec<Sitting>,
-        seat: SeatState,
-        ends: &mut SeatEnds,
-    ) -> Result<(), Error> {
+    /// The group is not there, as far as this look tells. What stands is ended by the way out, once it is certain.
+    fn group_is_gone(&self, sittings: Vec<Sitting>, ends: &mut SeatEnds) -> Result<(), Error> {
         for sitting in sittings {
             let code = Some(Code::RolloutGroupGone);
-            ends.finishes.push(self.seat_settled(sitting, EntryState::Parked, code, Some(seat))?);
+            ends.finishes.push(self.seat_settled(sitting, EntryState::Parked, code, None)?);
         }
         Ok(())
+    }
+
+    /// Looked at again later; an attempt only once it would have to show.
+    fn seat_shown_later(&self, sitting: Sitting) -> Result<ledger::SeatFinish, Error> {
+        let is_late = sitting.claim.snoozed >= self.settings.seat_horizon();
+        let after = poll_after(sitting.claim.snoozed);
+        self.seat_again(sitting, after, is_late, None)
     }
 }
 

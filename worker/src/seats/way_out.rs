@@ -27,13 +27,16 @@ impl Shift {
             sittings.into_iter().partition(|s| s.state() == Some(SeatState::Leaving));
         let mut leaving = self.look_at_leaving(writer, begun, ends).await?;
         for sitting in sittings {
-            let may_come_for = sitting.may_come_for(horizon);
+            let may_come_for = match sitting.state() {
+                Some(SeatState::Asked) => sitting.may_come_for(horizon),
+                Some(_) | None => sitting.may_come_again_for(horizon),
+            };
             match sitting.state() {
                 None => {
                     let code = Some(Code::RolloutNotIn);
                     ends.finishes.push(self.seat_settled(sitting, EntryState::Unchanged, code, None)?);
                 }
-                Some(SeatState::Asked) if may_come_for > Duration::ZERO => {
+                Some(_) if may_come_for > Duration::ZERO => {
                     // Whoever was taken out now could be put in again by it.
                     ends.finishes.push(self.seat_again(sitting, may_come_for, false, None)?);
                 }

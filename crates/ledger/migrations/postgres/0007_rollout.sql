@@ -5,8 +5,9 @@
 ALTER TABLE entry ADD COLUMN place text COLLATE "C";
 
 -- A user's place in a group of the rollout, filed before it is asked for. Whoever was put there by somebody else has none.
--- `asked_at` is when it was last asked for, `filed_at` when that or its end was: until the horizon after those nobody knows
--- what may land. `acts_at` is when the end of it acts.
+-- `asked_at` is when it was last asked for, `doubt_at` when a request before that was made of which nobody knows, `filed_at`
+-- when it was last asked for or asked to end: until the horizon after those nobody knows what may land. `acts_at` is when
+-- the end of it acts.
 CREATE TABLE seat (
     no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     entra    text COLLATE "C" NOT NULL,
@@ -15,6 +16,7 @@ CREATE TABLE seat (
     epoch    bigint NOT NULL,
     state    text COLLATE "C" NOT NULL,
     asked_at bigint NOT NULL,
+    doubt_at bigint,
     filed_at bigint NOT NULL,
     ended_at bigint,
     acts_at  bigint

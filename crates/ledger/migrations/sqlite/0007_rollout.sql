@@ -4,8 +4,9 @@
 ALTER TABLE entry ADD COLUMN place TEXT;
 
 -- A user's place in a group of the rollout, filed before it is asked for. Whoever was put there by somebody else has none.
--- `asked_at` is when it was last asked for, `filed_at` when that or its end was: until the horizon after those nobody knows
--- what may land. `acts_at` is when the end of it acts.
+-- `asked_at` is when it was last asked for, `doubt_at` when a request before that was made of which nobody knows, `filed_at`
+-- when it was last asked for or asked to end: until the horizon after those nobody knows what may land. `acts_at` is when
+-- the end of it acts.
 CREATE TABLE seat (
     no       INTEGER PRIMARY KEY AUTOINCREMENT,
     entra    TEXT NOT NULL,
@@ -14,6 +15,7 @@ CREATE TABLE seat (
     epoch    INTEGER NOT NULL,
     state    TEXT NOT NULL,
     asked_at INTEGER NOT NULL,
+    doubt_at INTEGER,
     filed_at INTEGER NOT NULL,
     ended_at INTEGER,
     acts_at  INTEGER

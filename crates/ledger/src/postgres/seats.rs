@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The slot of seats in the journal's lines.
 const SLOT: &str = "rollout";
 
-/// Users as `touched::FREEZE` finds them. `$5`: on the way out, where an earlier match with a seat counts too.
+/// Users as `touched::FREEZE` finds them. `$5`: on the way out, where an earlier match with a seat counts too, and whoever
+/// the Entra user belongs to by now.
 const FREEZE: &str = "
     WITH moved AS (
         SELECT e.user_key, e.content, e.entra, e.guest, e.allowed, e.matched_by, e.directory, e.run AS by_run,
@@ -33,8 +34,9 @@ const FREEZE: &str = "
          WHERE $4 = 'all' OR p.user_key IN (SELECT user_key FROM batch_member WHERE batch = $4)),
     asked AS (
         SELECT n.*, row_number() OVER (ORDER BY n.user_key, n.turn) AS nth_user,
-               n.entra IS NOT NULL AND n.same_target = 1
-               AND (NOT $5 OR EXISTS (SELECT FROM seat s WHERE s.entra = n.entra AND s.ended_at IS NULL)) AS waits
+               n.entra IS NOT NULL
+               AND CASE WHEN $5 THEN EXISTS (SELECT FROM seat s WHERE s.entra = n.entra AND s.ended_at IS NULL)
+                        ELSE n.same_target = 1 END AS waits
           FROM meant n)
     INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, codes, settled_at, entra,
                        guest, allowed, matched_by, directory)
@@ -79,6 +81,7 @@ fn seat(row: &PgRow) -> Result<Seat, Fault> {
         group: row.value("grp")?,
         state: row.word("state", SeatState::parse)?,
         asked: duration(row.value("asked")?),
+        doubt: row.value::<Option<i64>>("doubt")?.map(duration),
         age: duration(row.value("age")?),
     })
 }
@@ -127,12 +130,12 @@ async fn past(
     ordinals: &[i64],
 ) -> Result<BTreeMap<i64, Vec<PastEntry>>, Fault> {
     let rows = sqlx::query(
-        "SELECT e.ordinal, m.kind, p.state, p.codes, m.state IN ('preparing', 'open') AS is_open
+        "SELECT e.ordinal, m.kind, p.state, p.codes, m.state IN ('preparing', 'open') AS is_open, p.epoch > 0 AS begun
            FROM entry e
            JOIN entry p ON p.user_key = e.user_key AND p.entra = e.entra
            JOIN run m ON m.no = p.run AND m.kind IN ('migrate', 'verify', 'rollback')
           WHERE e.run = $1 AND e.ordinal = ANY($2)
-          ORDER BY e.ordinal, p.settled_at DESC NULLS LAST, p.run DESC",
+          ORDER BY e.ordinal, coalesce(p.settled_at, m.ended_at) DESC NULLS LAST, p.run DESC",
     )
     .bind(run.0)
     .bind(ordinals)
@@ -145,6 +148,7 @@ async fn past(
             state: row.entry_state("state")?,
             codes: row.value("codes")?,
             open: row.value("is_open")?,
+            begun: row.value("begun")?,
         });
     }
     Ok(found)
@@ -152,7 +156,8 @@ async fn past(
 
 async fn last_seats(db: &mut PgConnection, users: &[&str]) -> Result<BTreeMap<EntraId, Seat>, Fault> {
     let rows = sqlx::query(
-        "SELECT entra, grp, state, now_ms() - asked_at AS asked, now_ms() - filed_at AS age FROM seat WHERE entra = ANY($1) ORDER BY no",
+        "SELECT entra, grp, state, now_ms() - asked_at AS asked, now_ms() - doubt_at AS doubt,
+                now_ms() - filed_at AS age FROM seat WHERE entra = ANY($1) AND state <> 'refused' ORDER BY no",
     )
     .bind(users)
     .fetch_all(db)
@@ -230,7 +235,8 @@ pub(super) async fn claimed(
     ordinals: &[i64],
 ) -> Result<Vec<ClaimedSeat>, Fault> {
     let rows = sqlx::query(
-        "SELECT e.ordinal, e.place, s.grp, s.state, now_ms() - s.asked_at AS asked, now_ms() - s.filed_at AS age
+        "SELECT e.ordinal, e.place, s.grp, s.state, now_ms() - s.asked_at AS asked, now_ms() - s.doubt_at AS doubt,
+                now_ms() - s.filed_at AS age
            FROM entry e LEFT JOIN seat s ON s.entra = e.entra AND s.ended_at IS NULL
           WHERE e.run = $1 AND e.ordinal = ANY($2) ORDER BY e.ordinal",
     )
@@ -252,19 +258,27 @@ pub(super) async fn claimed(
         .collect()
 }
 
-/// The claims that still hold, of a run that is open, of users whom nobody has begun to take back since; then the time,
-/// which must not be that of before a wait for their locks; then the seats.
+/// The claims that still hold, of a run that is open and stays so meanwhile. On the way in not those of whom anything was learnt
+/// or begun since it was opened that admission would have asked about: nights may lie between. Then the time, which must
+/// not be that of before a wait for their locks; then the seats.
 const FILE: &str = "
     WITH asked AS MATERIALIZED (
         SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) a (ordinal, epoch, entra, grp)),
+    me AS MATERIALIZED (
+        SELECT kind, opened_at FROM run WHERE no = $1 AND state = 'open' FOR KEY SHARE),
     held AS MATERIALIZED (
         SELECT e.ordinal, a.epoch, e.entra, a.grp
           FROM entry e JOIN asked a ON a.ordinal = e.ordinal AND a.epoch = e.epoch AND a.entra = e.entra
+         CROSS JOIN me
          WHERE e.run = $1 AND e.ordinal = ANY($2) AND e.state = 'claimed' AND e.writing AND e.holds
-           AND EXISTS (SELECT FROM run WHERE run.no = $1 AND run.state = 'open')
-           AND NOT EXISTS (SELECT FROM entry b JOIN run back ON back.no = b.run AND back.kind = 'rollback'
-                            WHERE b.user_key = e.user_key AND b.run > e.run
-                              AND (SELECT kind FROM run WHERE no = $1) = 'rollout')
+           AND NOT (me.kind = 'rollout'
+                    AND (EXISTS (SELECT FROM entry b JOIN run o ON o.no = b.run
+                                  WHERE b.user_key = e.user_key AND o.kind IN ('migrate', 'rollback', 'verify')
+                                    AND ((b.state IN ('waiting', 'claimed') AND o.kind <> 'verify'
+                                          AND o.state IN ('preparing', 'open'))
+                                         OR (b.settled_at >= me.opened_at
+                                             AND b.state NOT IN ('confirmed', 'unchanged'))))
+                         OR EXISTS (SELECT FROM intent i WHERE i.entra = e.entra AND i.filed_at >= me.opened_at)))
          ORDER BY e.entra FOR NO KEY UPDATE OF e),
     filed AS MATERIALIZED (SELECT clock_ms() AS at_ms FROM (SELECT count(*) FROM held) every_lock),
     seats AS (
@@ -275,7 +289,9 @@ const FILE: &str = "
           FROM held h CROSS JOIN filed f ORDER BY h.entra
             ON CONFLICT (entra) WHERE ended_at IS NULL DO UPDATE SET grp = excluded.grp, run = excluded.run,
                epoch = excluded.epoch, state = excluded.state, filed_at = excluded.filed_at,
-               asked_at = CASE excluded.state WHEN 'asked' THEN excluded.asked_at ELSE seat.asked_at END
+               asked_at = CASE excluded.state WHEN 'asked' THEN excluded.asked_at ELSE seat.asked_at END,
+               doubt_at = CASE WHEN excluded.state = 'asked' AND seat.state = 'asked' THEN seat.asked_at
+                               ELSE seat.doubt_at END
         RETURNING 1)
     SELECT ordinal FROM held WHERE (SELECT count(*) FROM seats) >= 0 ORDER BY ordinal";
 
@@ -384,6 +400,23 @@ pub(super) async fn seated(db: &mut PgConnection, batch: &str) -> Result<u64, Fa
     .fetch_one(db)
     .await?;
     u64::try_from(seated).map_err(|_| Fault::Column("count"))
+}
+
+pub(super) async fn meant_elsewhere(db: &mut PgConnection, run: RunId) -> Result<Vec<(String, u64)>, Fault> {
+    let rows = sqlx::query(
+        "SELECT e.place, count(*) AS users FROM run m JOIN entry e ON e.run = m.no
+          WHERE m.kind = 'rollout' AND m.state = 'open' AND m.no <> $1 AND e.state IN ('waiting', 'claimed')
+            AND e.place IS NOT NULL
+          GROUP BY e.place ORDER BY e.place",
+    )
+    .bind(run.0)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((row.value("place")?, row.count("users")?))).collect()
+}
+
+pub(super) async fn groups(db: &mut PgConnection) -> Result<Vec<String>, Fault> {
+    Ok(sqlx::query_scalar("SELECT DISTINCT grp FROM seat ORDER BY grp").fetch_all(db).await?)
 }
 
 pub(super) async fn by_group(db: &mut PgConnection) -> Result<Vec<GroupSeats>, Fault> {

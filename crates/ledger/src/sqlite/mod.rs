@@ -946,6 +946,18 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn meant_elsewhere(&self, run: RunId) -> Result<Vec<(String, u64)>, Error> {
+        self.connections
+            .read("counting whom other runs mean for a group", move |db| {
+                Box::pin(seats::meant_elsewhere(db, run))
+            })
+            .await
+    }
+
+    async fn seat_groups(&self) -> Result<Vec<String>, Error> {
+        self.connections.read("reading the groups of seats", move |db| Box::pin(seats::groups(db))).await
+    }
+
     async fn group_seats(&self) -> Result<Vec<GroupSeats>, Error> {
         self.connections.read("counting seats by group", move |db| Box::pin(seats::by_group(db))).await
     }

@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The slot of seats in the journal's lines.
 const SLOT: &str = "rollout";
 
-/// Users as `touched::FREEZE` finds them. `?5`: on the way out, where an earlier match with a seat counts too.
+/// Users as `touched::FREEZE` finds them. `?5`: on the way out, where an earlier match with a seat counts too, and whoever
+/// the Entra user belongs to by now.
 const FREEZE: &str = "
     WITH moved AS (
         SELECT e.user_key, e.content, e.entra, e.guest, e.allowed, e.matched_by, e.directory, e.run AS by_run,
@@ -34,8 +35,9 @@ const FREEZE: &str = "
          WHERE ?4 = 'all' OR p.user_key IN (SELECT user_key FROM batch_member WHERE batch = ?4)),
     asked AS (
         SELECT n.*, row_number() OVER (ORDER BY n.user_key, n.turn) AS nth_user,
-               n.entra IS NOT NULL AND n.same_target = 1
-               AND (NOT ?5 OR EXISTS (SELECT 1 FROM seat s WHERE s.entra = n.entra AND s.ended_at IS NULL)) AS waits
+               n.entra IS NOT NULL
+               AND CASE WHEN ?5 THEN EXISTS (SELECT 1 FROM seat s WHERE s.entra = n.entra AND s.ended_at IS NULL)
+                        ELSE n.same_target = 1 END AS waits
           FROM meant n)
     INSERT INTO entry (run, ordinal, snapshot, writing, user_key, content, state, outcome, codes, settled_at, entra,
                        guest, allowed, matched_by, directory)
@@ -80,6 +82,7 @@ fn seat(row: &SqliteRow) -> Result<Seat, Fault> {
         group: row.value("grp")?,
         state: row.word("state", SeatState::parse)?,
         asked: duration(row.value("asked")?),
+        doubt: row.value::<Option<i64>>("doubt")?.map(duration),
         age: duration(row.value("age")?),
     })
 }
@@ -128,12 +131,12 @@ async fn past(
     ordinals: &str,
 ) -> Result<BTreeMap<i64, Vec<PastEntry>>, Fault> {
     let rows = sqlx::query(
-        "SELECT e.ordinal, m.kind, p.state, p.codes, m.state IN ('preparing', 'open') AS is_open
+        "SELECT e.ordinal, m.kind, p.state, p.codes, m.state IN ('preparing', 'open') AS is_open, p.epoch > 0 AS begun
            FROM json_each(?2) j
           CROSS JOIN entry e ON e.run = ?1 AND e.ordinal = j.value
           CROSS JOIN entry p ON p.user_key = e.user_key AND p.entra = e.entra
           CROSS JOIN run m ON m.no = p.run AND m.kind IN ('migrate', 'verify', 'rollback')
-          ORDER BY e.ordinal, p.settled_at DESC, p.run DESC",
+          ORDER BY e.ordinal, coalesce(p.settled_at, m.ended_at) DESC, p.run DESC",
     )
     .bind(run.0)
     .bind(ordinals)
@@ -146,6 +149,7 @@ async fn past(
             state: row.entry_state("state")?,
             codes: row.value("codes")?,
             open: row.value("is_open")?,
+            begun: row.value("begun")?,
         });
     }
     Ok(found)
@@ -154,8 +158,9 @@ async fn past(
 async fn last_seats(db: &mut SqliteConnection, users: &str) -> Result<BTreeMap<EntraId, Seat>, Fault> {
     let rows = sqlx::query(
         "SELECT entra, grp, state, (SELECT now_ms FROM clock) - asked_at AS asked,
+                (SELECT now_ms FROM clock) - doubt_at AS doubt,
                 (SELECT now_ms FROM clock) - filed_at AS age FROM seat
-          WHERE entra IN (SELECT value FROM json_each(?1)) ORDER BY no",
+          WHERE entra IN (SELECT value FROM json_each(?1)) AND state <> 'refused' ORDER BY no",
     )
     .bind(users)
     .fetch_all(db)
@@ -231,6 +236,7 @@ pub(super) async fn claimed(
 ) -> Result<Vec<ClaimedSeat>, Fault> {
     let rows = sqlx::query(
         "SELECT e.ordinal, e.place, s.grp, s.state, (SELECT now_ms FROM clock) - s.asked_at AS asked,
+                (SELECT now_ms FROM clock) - s.doubt_at AS doubt,
                 (SELECT now_ms FROM clock) - s.filed_at AS age
            FROM entry e LEFT JOIN seat s ON s.entra = e.entra AND s.ended_at IS NULL
           WHERE e.run = ?1 AND e.ordinal IN (SELECT value FROM json_each(?2)) ORDER BY e.ordinal",
@@ -253,8 +259,8 @@ pub(super) async fn claimed(
         .collect()
 }
 
-/// The claims that still hold, by ordinal and epoch, of a run that is open, of users whom nobody has begun to take back
-/// since.
+/// The claims that still hold, by ordinal and epoch, of a run that is open. On the way in not those of whom anything was
+/// learnt or begun since it was opened that admission would have asked about: nights may lie between.
 async fn held(
     db: &mut SqliteConnection,
     run: RunId,
@@ -271,8 +277,13 @@ async fn held(
           WHERE e.epoch = j.value ->> 1 AND e.entra = j.value ->> 2 AND +e.state = 'claimed' AND e.writing AND e.holds
             AND run.state = 'open'
             AND NOT (run.kind = 'rollout'
-                     AND EXISTS (SELECT 1 FROM entry b JOIN run back ON back.no = b.run AND back.kind = 'rollback'
-                                  WHERE b.user_key = e.user_key AND b.run > e.run))",
+                     AND (EXISTS (SELECT 1 FROM entry b JOIN run o ON o.no = b.run
+                                   WHERE b.user_key = e.user_key AND o.kind IN ('migrate', 'rollback', 'verify')
+                                     AND ((b.state IN ('waiting', 'claimed') AND o.kind <> 'verify'
+                                           AND o.state IN ('preparing', 'open'))
+                                          OR (b.settled_at >= run.opened_at
+                                              AND b.state NOT IN ('confirmed', 'unchanged'))))
+                          OR EXISTS (SELECT 1 FROM intent i WHERE i.entra = e.entra AND i.filed_at >= run.opened_at)))",
     )
     .bind(run.0)
     .bind(asked)
@@ -299,7 +310,8 @@ pub(super) async fn file(db: &mut SqliteConnection, run: RunId, rows: &[NewSeat]
            FROM json_each(?2) WHERE true
              ON CONFLICT (entra) WHERE ended_at IS NULL DO UPDATE SET grp = excluded.grp, run = excluded.run,
                 epoch = excluded.epoch, state = excluded.state, filed_at = excluded.filed_at,
-                asked_at = CASE excluded.state WHEN 'asked' THEN excluded.asked_at ELSE asked_at END",
+                asked_at = CASE excluded.state WHEN 'asked' THEN excluded.asked_at ELSE asked_at END,
+                doubt_at = CASE WHEN excluded.state = 'asked' AND state = 'asked' THEN asked_at ELSE doubt_at END",
     )
     .bind(run.0)
     .bind(json(filing))
@@ -411,6 +423,26 @@ pub(super) async fn seated(db: &mut SqliteConnection, batch: &str) -> Result<u64
     .fetch_one(db)
     .await?;
     u64::try_from(seated).map_err(|_| Fault::Column("count"))
+}
+
+pub(super) async fn meant_elsewhere(
+    db: &mut SqliteConnection,
+    run: RunId,
+) -> Result<Vec<(String, u64)>, Fault> {
+    let rows = sqlx::query(
+        "SELECT e.place, count(*) AS users FROM run m CROSS JOIN entry e ON e.run = m.no
+          WHERE m.kind = 'rollout' AND m.state = 'open' AND m.no <> ?1 AND e.state IN ('waiting', 'claimed')
+            AND e.place IS NOT NULL
+          GROUP BY e.place ORDER BY e.place",
+    )
+    .bind(run.0)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| Ok((row.value("place")?, row.count("users")?))).collect()
+}
+
+pub(super) async fn groups(db: &mut SqliteConnection) -> Result<Vec<String>, Fault> {
+    Ok(sqlx::query_scalar("SELECT DISTINCT grp FROM seat ORDER BY grp").fetch_all(db).await?)
 }
 
 pub(super) async fn by_group(db: &mut SqliteConnection) -> Result<Vec<GroupSeats>, Fault> {

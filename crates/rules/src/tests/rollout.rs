@@ -8,7 +8,7 @@ use contract::{Code, EntryState, RunKind, SeatState};
 use proptest::prelude::*;
 
 fn past(kind: RunKind, state: EntryState, codes: &str) -> Past {
-    Past { kind, state, codes: codes.to_owned(), open: false }
+    Past { kind, state, codes: codes.to_owned(), open: false, begun: true }
 }
 
 #[test]
@@ -33,6 +33,10 @@ fn who_needed_nothing_is_in_place_where_something_is_there() {
     assert_eq!(moved(&[unchanged("")], false), Moved::NoMethod);
     let applied = past(RunKind::Migrate, EntryState::Applied, "");
     let confirmed = past(RunKind::Verify, EntryState::Confirmed, "");
+    for state in [EntryState::Missing, EntryState::ChangedSince] {
+        let seen = past(RunKind::Verify, state, "");
+        assert_eq!(moved(&[seen, unchanged("unchanged")], false), Moved::NotVerified);
+    }
     let since = unchanged("unchanged-since-last");
     assert_eq!(moved(&[since.clone(), confirmed, applied.clone()], false), Moved::InPlace);
     assert_eq!(moved(&[since, applied], false), Moved::NotVerified);
@@ -58,6 +62,14 @@ fn whoever_is_under_way_or_was_left_out_is_not_moved() {
     let applied = past(RunKind::Migrate, EntryState::Applied, "");
     let confirmed = past(RunKind::Verify, EntryState::Confirmed, "");
     let mut waiting = past(RunKind::Migrate, EntryState::Waiting, "");
+    let aborted = past(RunKind::Rollback, EntryState::Waiting, "");
+    assert_eq!(
+        moved(&[aborted, confirmed.clone(), applied.clone()], false),
+        Moved::NotMoved,
+        "half withdrawn"
+    );
+    assert_eq!(moved(&[waiting.clone(), confirmed.clone(), applied.clone()], false), Moved::NotMoved);
+    waiting.begun = false;
     assert_eq!(moved(&[waiting.clone(), confirmed.clone(), applied.clone()], false), Moved::InPlace);
     waiting.open = true;
     assert_eq!(moved(&[waiting, confirmed, applied], false), Moved::NotMoved);

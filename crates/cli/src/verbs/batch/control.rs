@@ -11,8 +11,8 @@ use anyhow::bail;
 use contract::{RunKind, RunState};
 use ledger::Run;
 
-/// The run of a batch that is not over.
-async fn running(engine: &Engine, name: &str) -> anyhow::Result<Run> {
+/// The run of a batch that is not over; of several, one that `fits`.
+async fn running(engine: &Engine, name: &str, fits: impl Fn(&Run) -> bool) -> anyhow::Result<Run> {
     let name = engine.batch_name(Some(name)).await?;
     let runs = engine.ledger.runs_of(&name).await?;
     let unfinished: Vec<Run> = runs
@@ -27,7 +27,8 @@ async fn running(engine: &Engine, name: &str) -> anyhow::Result<Run> {
         RunKind::Migrate | RunKind::Rollback | RunKind::Rollout | RunKind::RolloutRemove => true,
         RunKind::Rehearse | RunKind::Verify | RunKind::Survey | RunKind::RolloutPlan => false,
     };
-    match unfinished.iter().find(writes).or(unfinished.first()) {
+    let meant = unfinished.iter().find(|run| writes(run) && fits(run));
+    match meant.or(unfinished.iter().find(writes)).or(unfinished.first()) {
         Some(run) => Ok(run.clone()),
         None => bail!(Usage(format!(
             "no run of batch {name} is under way; `mfa-migrate batch show {name}` tells what was"
@@ -41,7 +42,7 @@ fn because(why: &str) -> String {
 
 pub(super) async fn pause(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
     let engine = Engine::beside(config).await?;
-    let run = running(&engine, &verb.name).await?;
+    let run = running(&engine, &verb.name, |run| run.halted.is_none()).await?;
     if run.halted.is_some() {
         println!("batch {}: it stands already", verb.name);
         return Ok(Exit::Done);
@@ -62,7 +63,7 @@ pub(super) async fn pause(verb: &BatchControl, config: &Config) -> anyhow::Resul
 
 pub(super) async fn resume(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
     let engine = Engine::beside(config).await?;
-    let run = running(&engine, &verb.name).await?;
+    let run = running(&engine, &verb.name, |run| run.halted.is_some()).await?;
     let step = engine.coordinator.let_go_on(&run).await?;
     engine.note_event(&run.spec.batch, Some(run.id), "resumed", &verb.why).await?;
     match step {
@@ -77,14 +78,15 @@ pub(super) async fn resume(verb: &BatchControl, config: &Config) -> anyhow::Resu
 
 pub(super) async fn abort(verb: &BatchControl, config: &Config) -> anyhow::Result<Exit> {
     let engine = Engine::beside(config).await?;
-    let run = running(&engine, &verb.name).await?;
+    let run = running(&engine, &verb.name, |_| true).await?;
     engine.note_event(&run.spec.batch, Some(run.id), "aborted", &verb.why).await?;
     // Halted first: what is under way ends as in a pause.
     engine.ledger.halt_run(run.id, &format!("aborted by {}{}", super::who(), because(&verb.why))).await?;
     engine.ledger.set_run_state(run.id, RunState::Superseded).await?;
     println!("batch {}: run {} is ended; what is settled stays", verb.name, run.id);
     let (back, anew) = match run.spec.kind {
-        RunKind::Rollout | RunKind::RolloutRemove => ("rollout remove", "rollout apply"),
+        RunKind::Rollout => ("rollout remove", "rollout apply"),
+        RunKind::RolloutRemove => ("rollout apply", "rollout remove"),
         RunKind::Migrate
         | RunKind::Rollback
         | RunKind::Rehearse

@@ -8,16 +8,16 @@ mod say;
 mod status;
 
 use crate::args::{RolloutRemove, RolloutVerb, RolloutWish};
-use crate::config::Config;
+use crate::config::{BrokerKind, Config};
 use crate::engine::{ALL, Engine};
 use crate::notices::Notices;
 use crate::work::Finished;
-use crate::{Exit, Usage};
+use crate::{Exit, Stopped, Usage};
 use anyhow::{Context, bail};
-use contract::{EntryState, RolloutTerms, RunKind, RunState, SnapshotManifest};
+use contract::{EntryState, RolloutTerms, RunId, RunKind, RunState, SnapshotManifest};
 use graph::{Pace, Reader, RolloutPolicy, Writer};
 use groups::{Applied, Fillable};
-use ledger::RunSpec;
+use ledger::{Run, RunSpec};
 use telemetry::{Shutdown, shutdown_on_signal};
 use worker::{RolloutDesk, RolloutDeskError};
 
@@ -45,8 +45,8 @@ struct Ground {
     batch: String,
     policy: Option<RolloutPolicy>,
     groups: Vec<Fillable>,
-    /// Users whom an unfinished run of this batch has put in before, who are among the groups' users already.
-    put_in: u64,
+    /// An unfinished run of this batch, and the users whom it has put in before: they are among the groups' users already.
+    put_in: Option<(RunId, u64)>,
 }
 
 async fn ground(
@@ -62,6 +62,7 @@ async fn ground(
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(wish.batch.as_deref()).await?;
     super::rollback::must_not_be_on_its_way_back(&engine, &batch).await?;
+    must_hold_nobody(&engine, &batch).await?;
     let policy = match wish.policy_unseen {
         true => None,
         false => reader.rollout_policy().await.context(PERMISSION)?,
@@ -86,8 +87,11 @@ async fn ground(
         run.spec.kind == RunKind::Rollout && matches!(run.state, RunState::Preparing | RunState::Open)
     });
     let put_in = match unfinished {
-        Some(run) => engine.ledger.counts(run.id).await?.get(&EntryState::Applied).copied().unwrap_or(0),
-        None => 0,
+        Some(run) => {
+            let counts = engine.ledger.counts(run.id).await?;
+            Some((run.id, counts.get(&EntryState::Applied).copied().unwrap_or(0)))
+        }
+        None => None,
     };
     Ok(Ground { engine, notices, shutdown, manifest, batch, policy, groups, put_in })
 }
@@ -148,7 +152,12 @@ async fn apply(wish: &RolloutWish, config: &Config, json: bool) -> anyhow::Resul
     let desk = RolloutDesk::new(writer, config.worker_settings());
     let policy = match wish.policy_unseen {
         true => String::new(),
-        false => see_to_policy(&ground, &desk, &reader).await?.id,
+        false => tokio::select! {
+            () = ground.shutdown.requested() => bail!(Stopped(
+                "stopped while the policy of the staged rollout was seen to; the same command goes on with it"
+            )),
+            seen_to = see_to_policy(&ground, &desk, &reader) => seen_to?.id,
+        },
     };
     let spec = ground.spec(RunKind::Rollout, &policy, wish)?;
     let finished = ground.engine.work(&spec, None, &ground.notices, &ground.shutdown).await?;
@@ -227,6 +236,7 @@ async fn remove(wish: &RolloutRemove, config: &Config, json: bool) -> anyhow::Re
     let manifest = super::rollback::last_moved(&engine).await?;
     let batch = engine.batch_name(wish.batch.as_deref()).await?;
     must_not_come_in_elsewhere(&engine, &batch).await?;
+    must_hold_nobody(&engine, &batch).await?;
     let finished = take_out(&engine, &batch, &manifest, &notices, &shutdown).await?;
     if json {
         println!("{}", super::migrate::end_object(&finished, &manifest));
@@ -244,6 +254,23 @@ async fn must_not_come_in_elsewhere(engine: &Engine, batch: &str) -> anyhow::Res
     let other = &run.spec.batch;
     bail!(Usage(format!(
         "run {} of batch {other} is unfinished and may put users of {batch} in; let it end, or end it with `mfa-migrate batch abort {other}`",
+        run.id
+    )))
+}
+
+/// Users whom a run of methods has in hand and nobody drives could never be claimed here: it goes on first, or is ended.
+async fn must_hold_nobody(engine: &Engine, batch: &str) -> anyhow::Result<()> {
+    let is_alone = engine.config().broker_kind()? == BrokerKind::Embedded;
+    let sharing = super::rollback::sharing(engine, batch).await?;
+    let stands = sharing.iter().find(|run| {
+        matches!(run.spec.kind, RunKind::Migrate | RunKind::Rollback) && (is_alone || run.halted.is_some())
+    });
+    let Some(run) = stands else { return Ok(()) };
+    let other = &run.spec.batch;
+    bail!(Usage(format!(
+        "{} {} of batch {other} is unfinished, nobody goes on with it, and it may hold users of {batch}; go on with it, or end it with \
+         `mfa-migrate batch abort {other}`, and then run this again",
+        run.spec.kind.as_str(),
         run.id
     )))
 }
@@ -277,9 +304,9 @@ pub(crate) async fn taken_out_first(
     shutdown: &Shutdown,
 ) -> anyhow::Result<bool> {
     let seated = engine.ledger.seated(batch).await?;
-    let unfinished = engine.ledger.runs_of(batch).await?.into_iter().any(|run| {
-        run.spec.kind == RunKind::Rollout && matches!(run.state, RunState::Preparing | RunState::Open)
-    });
+    let is_under_way = |run: &Run| matches!(run.state, RunState::Preparing | RunState::Open);
+    let runs = engine.ledger.runs_of(batch).await?;
+    let unfinished = runs.iter().any(|run| run.spec.kind == RunKind::Rollout && is_under_way(run));
     if seated == 0 && !unfinished {
         return Ok(true);
     }
@@ -287,6 +314,12 @@ pub(crate) async fn taken_out_first(
         "{seated} users of {} are in the staged rollout; they are taken out first, and methods are withdrawn once they are routed back",
         if batch == ALL { "everybody" } else { batch }
     ));
+    // The rollback would end it, and until then it may hold users.
+    for run in &runs {
+        if run.spec.kind == RunKind::Migrate && is_under_way(run) {
+            engine.ledger.set_run_state(run.id, RunState::Superseded).await?;
+        }
+    }
     let finished = take_out(engine, batch, manifest, notices, shutdown).await?;
     if !finished.done {
         return Ok(false);

@@ -77,7 +77,7 @@ impl<'g> Told<'g> {
             codes: engine.ledger.code_counts(finished.run.id).await?.into_iter().collect(),
             entries,
             never_moved,
-            put_in: ground.put_in,
+            put_in: ground.put_in.filter(|(run, _)| *run == finished.run.id).map_or(0, |(_, users)| users),
             run: finished.run.id,
         })
     }
@@ -219,7 +219,13 @@ fn print_totals(finished: &Finished) {
 
 pub(super) async fn print_removed(engine: &Engine, finished: &Finished) -> anyhow::Result<()> {
     let (run, batch) = (&finished.run, &finished.run.spec.batch);
-    if finished.done {
+    let parked = finished.counts.get(&EntryState::Parked).copied().unwrap_or(0);
+    if finished.done && parked > 0 {
+        println!(
+            "rollout of {batch} (run {}): {parked} users could not be taken out and are still in",
+            run.id
+        );
+    } else if finished.done {
         println!("rollout of {batch} (run {}): everybody whom we had put in is out", run.id);
     } else {
         println!("rollout of {batch} (run {}): stopped before the end; the same command resumes", run.id);
