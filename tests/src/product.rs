@@ -1,13 +1,17 @@
 //! The product: its binary, and a folder to run it in.
 
 use crate::Tenant;
-use crate::services::signal;
+use crate::services::{output_within, signal};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// A call that has no end by then is stuck. The longest that is not takes a few minutes; each test says for itself what
+/// must not take as long.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
@@ -129,9 +133,14 @@ impl Site {
         self.folder.path()
     }
 
-    /// Runs the product to its end.
+    /// Runs the product to its end; fails, with what it said, where none comes.
+    #[track_caller]
     pub fn run(&self, args: &[&str]) -> Outcome {
-        self.start(args).wait()
+        let running = self.start(args);
+        let ended = running.ended_within(LIMIT);
+        ended
+            .map(|(_, outcome)| outcome)
+            .unwrap_or_else(|said| panic!("{args:?} has no end within {LIMIT:?}, killed:\n{said}"))
     }
 
     /// Starts the product.
@@ -171,38 +180,31 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits for its end.
+    /// Waits for its end; fails, with what it said, where none comes.
+    #[track_caller]
     pub fn wait(self) -> Outcome {
         self.wait_status().1
     }
 
     /// Waits for its end, and tells also which signal it was.
+    #[track_caller]
     pub fn wait_status(self) -> (ExitStatus, Outcome) {
-        let output = self.child.wait_with_output().expect("the product's end");
+        self.ended_within(LIMIT).unwrap_or_else(|said| panic!("no end within {LIMIT:?}, killed:\n{said}"))
+    }
+
+    fn ended_within(self, limit: Duration) -> Result<(ExitStatus, Outcome), String> {
+        let output = output_within(self.child, limit)?;
         let outcome = Outcome {
             code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
-        (output.status, outcome)
+        Ok((output.status, outcome))
     }
 
     /// Waits for its end; one that has none within the limit is killed, and nothing is answered.
     pub fn wait_within(self, limit: Duration) -> Option<Outcome> {
-        let id = self.id();
-        let (ended, end) = std::sync::mpsc::channel();
-        // Somebody must read its output meanwhile, or it would stop at a full pipe.
-        let waiting = std::thread::spawn(move || {
-            let outcome = self.wait();
-            // The other side is gone when the limit was over first.
-            drop(ended.send(outcome));
-        });
-        let outcome = end.recv_timeout(limit).ok();
-        if outcome.is_none() {
-            signal("KILL", id);
-        }
-        waiting.join().expect("the one that waits");
-        outcome
+        self.ended_within(limit).ok().map(|(_, outcome)| outcome)
     }
 
     /// `kill -9`, then its end.

@@ -7,6 +7,10 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A tenant that has not answered by then never will; the product hears of it as of a dropped connection.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Texts to put for others in bodies of answers.
 type Swaps = Vec<(String, String)>;
@@ -175,6 +179,7 @@ fn serve(client: TcpStream, upstream: SocketAddr, swaps: &Swaps, calls: &Mutex<V
 /// One request upstream, on a connection of its own.
 fn ask(upstream: SocketAddr, line: &str, headers: &[(String, String)], body: &[u8]) -> Option<Message> {
     let mut stream = TcpStream::connect(upstream).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut head = format!("{line}\r\n");
     for (name, value) in headers.iter().filter(|(n, _)| n != "connection") {
         head.push_str(&format!("{name}: {value}\r\n"));

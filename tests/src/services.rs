@@ -14,7 +14,7 @@ mod rabbit;
 pub use certificates::{Authority, Pair};
 pub use ear::{Ear, Opening};
 pub use guard::until;
-pub(crate) use guard::{Guard, signal};
+pub(crate) use guard::{Guard, output_within, signal};
 pub use ports::free as free_port;
 pub use postgres::Postgres;
 pub use prometheus::Prometheus;

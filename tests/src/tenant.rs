@@ -7,7 +7,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// A tenant that has not said a word by then is stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running tenant; it ends with this value.
 pub struct Tenant {
@@ -35,10 +39,19 @@ impl Tenant {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the tenant");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output"))
-            .read_line(&mut line)
-            .expect("its first line");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let (said, says) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // Nobody listens any more where it was too late.
+            said.send(output.read_line(&mut line).map(|_| line)).ok();
+        });
+        let line = says.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            // It fails only when the tenant is gone already.
+            drop(child.kill());
+            panic!("the tenant says nothing")
+        });
+        let line = line.expect("its first line");
         let url = line
             .split_whitespace()
             .find(|word| word.starts_with("http://"))
@@ -94,6 +107,7 @@ impl Tenant {
     pub fn try_call(&self, method: &str, path: &str, body: &Value) -> Option<u16> {
         let host = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let body = if body.is_null() { String::new() } else { body.to_string() };
         write!(
             stream,
@@ -110,6 +124,7 @@ impl Tenant {
     fn get(&self, path: &str) -> Value {
         let host = self.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).expect("the tenant");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("request");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("answer");

@@ -1,10 +1,13 @@
 //! The job across processes, all of them healthy: the same end as embedded, followed, left, and stopped at will.
 
 use harness::{Expected, Fleet, until};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long something may take that is about to happen.
 const SOON: Duration = Duration::from_secs(90);
+
+/// A run that has not ended by then never will, however many workers come.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
 
 /// A throttle that keeps a hundred users busy for a while.
 const SLOW: [&str; 2] = ["--throttle", "writes=20/3"];
@@ -177,7 +180,9 @@ fn a_worker_comes_and_goes_every_few_seconds() {
     let _coordinator = fleet.coordinator();
     let mut following = fleet.start_migrate(&expected);
     let mut workers = fleet.workers(1);
+    let started = Instant::now();
     while !following.has_ended() {
+        assert!(started.elapsed() < STUCK_AFTER, "stuck:\n{}\n{}", fleet.status_text(), fleet.said());
         workers.extend(fleet.workers(1));
         let seen = tenant.journal().len();
         // A few seconds' worth of effects, or the end.

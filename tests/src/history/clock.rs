@@ -1,7 +1,8 @@
 //! Time that stands still while anything is under way, and is moved on when nothing is.
 //!
 //! Everything of a history runs on one thread, whose clock is paused. What the runtime cannot see it is told: calls to the
-//! ledger run on SQLite's own threads, so they are counted here. Nobody ever waits for real time to pass.
+//! ledger run on SQLite's own threads, so they are counted here. Nobody ever waits for real time to pass; what never ends of itself
+//! is broken off after a limit of real time, by the thread that holds the clock (`super::walk`).
 
 use graph::Pace;
 use std::cell::Cell;
@@ -163,6 +164,12 @@ impl Clock {
     /// Now, in milliseconds since 1970 UTC.
     pub(super) fn now_ms(&self) -> i64 {
         BEGIN_MS + i64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(0)
+    }
+
+    /// How it stands, in words.
+    pub(super) fn standing(&self) -> String {
+        let elsewhere = self.0.elsewhere.load(Ordering::SeqCst);
+        format!("{elsewhere} calls on other threads, at {} ms", self.now_ms() - BEGIN_MS)
     }
 
     /// Tells that something runs on another thread until the answer is dropped.

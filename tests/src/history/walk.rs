@@ -15,7 +15,9 @@ use contract::{EntryState, OnDrift, Policy};
 use graph::Pace;
 use simulator::Faults;
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use tempfile::TempDir;
 use verbs::{Of, Verb};
@@ -30,25 +32,44 @@ const SOME: &str = "some";
 /// Walks the history of a seed. Its ledger and its journal are copied to `keep`, if that is given.
 ///
 /// # Errors
-/// Something happened that must not have.
-pub fn walk(seed: u64, keep: Option<&Path>) -> Result<(Story, Totals), Box<Finding>> {
+/// Something happened that must not have, or it was not at its end after so long in real time.
+pub fn walk(seed: u64, each: Duration, keep: Option<&Path>) -> Result<(Story, Totals), Box<Finding>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    let ended = runtime.block_on(async {
-        // The clock goes on by itself while a runtime has nothing to do, unless a thread of it is at work.
+    let walking = async {
+        // The clock goes on by itself while a runtime has nothing to do, unless a thread of it is at work. That thread
+        // knows real time too: whoever waits for a clock that stands, or never lets it go on, would wait for ever.
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let holding = tokio::task::spawn_blocking(move || hold.recv());
+        let (late, is_late) = tokio::sync::oneshot::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || {
+            if hold.recv_timeout(each) == Err(RecvTimeoutError::Timeout) {
+                // Nobody listens any more where it has come to its end this moment.
+                late.send(()).ok();
+            }
+        });
         let mut history = History::begin(seed).await;
-        let found = history.go().await;
+        let found = tokio::select! {
+            biased;
+            Ok(()) = is_late => None,
+            found = history.go() => Some(found),
+        };
+        let found = found.unwrap_or_else(|| Err(vec![history.told_late(each)]));
         drop(release);
         drop(holding.await);
         history.end(found, keep).await
-    });
+    };
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(walking)));
     runtime.shutdown_background();
-    ended
+    // Where it panicked was told by the one that did; of which history it was, nobody would know.
+    ended.unwrap_or_else(|fault| {
+        let words = fault.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| fault.downcast_ref::<&str>().copied()).unwrap_or_default();
+        let story = Story { seed, lines: Vec::new() };
+        Err(Box::new(Finding { story, found: vec![format!("it panicked: {words}")] }))
+    })
 }
 
 /// A history under way.
@@ -70,6 +91,8 @@ struct History {
     way: Way,
     totals: Totals,
     story: Story,
+    /// The step under way.
+    at: String,
     folder: TempDir,
 }
 
@@ -110,6 +133,7 @@ impl History {
             way: Way::Still,
             totals,
             story,
+            at: "nothing yet".to_owned(),
             folder,
         }
     }
@@ -137,6 +161,10 @@ impl History {
         self.reckoning().await
     }
 
+    fn told_late(&self, each: Duration) -> String {
+        format!("not at its end after {each:?}, in the middle of {}; {}", self.at, self.clock.standing())
+    }
+
     fn tell(&mut self, line: String) {
         self.totals.steps += 1;
         self.story.lines.push(line);
@@ -150,6 +178,7 @@ impl History {
                 users.push(upn(person.no));
             }
         }
+        self.at = format!("a batch of {}", users.join(", "));
         let (site, life, pace) = (self.site.clone(), Life::new(), Pace::new());
         let (datafile, names) = (self.datafile.clone(), users.clone());
         let making = tokio::spawn({
@@ -207,6 +236,7 @@ impl History {
             return Ok(());
         }
         // Nothing of ours is under way any more when it comes, and it is there for everybody before we go on.
+        self.at = "somebody's change".to_owned();
         self.clock.pass(steps::until_seen(&self.faults)).await;
         self.hear(self.way)?;
         self.way = Way::Still;
@@ -249,6 +279,7 @@ impl History {
                 )]);
             }
         }
+        self.at = "the last look at the tenant".to_owned();
         let found = self.judge.compare(&self.cloud.state().await);
         if found.is_empty() { Ok(()) } else { Err(found) }
     }

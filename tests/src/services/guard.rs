@@ -3,8 +3,11 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+/// A killed process's pipes are closed by then.
+const AFTER_A_KILL: Duration = Duration::from_secs(30);
 
 /// A folder that is removed, with every process that lives in it, when this value or its process ends.
 pub(crate) struct Guard {
@@ -111,6 +114,27 @@ pub fn until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(20));
     }
     true
+}
+
+/// The end of a process whose output is piped to us. One that has none within the limit is killed, and the answer is what
+/// it said until then.
+pub(crate) fn output_within(child: Child, limit: Duration) -> Result<Output, String> {
+    let id = child.id();
+    let (ended, end) = std::sync::mpsc::channel();
+    // Somebody must read its output meanwhile, or it would stop at a full pipe.
+    std::thread::spawn(move || {
+        // Nobody listens any more where its output goes on after its own end.
+        ended.send(child.wait_with_output()).ok();
+    });
+    if let Ok(output) = end.recv_timeout(limit) {
+        return Ok(output.expect("a process's end"));
+    }
+    signal("KILL", id);
+    let Ok(Ok(output)) = end.recv_timeout(AFTER_A_KILL) else {
+        return Err("somebody else holds its output open".to_owned());
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Err(format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
 }
 
 /// Sends a signal by name.

@@ -1,7 +1,7 @@
 //! A private PostgreSQL server that syncs to disk.
 
 use super::Pair;
-use super::guard::{Guard, quiet, said, signal, until};
+use super::guard::{Guard, output_within, quiet, said, signal, until};
 use super::ports::{free, is_open};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a query may take. Some wait on purpose, but none for minutes.
+const QUERY: Duration = Duration::from_secs(300);
 
 /// A server of its own, at first running; it ends with this value.
 pub struct Postgres {
@@ -144,8 +146,11 @@ impl Postgres {
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", sql])
             .stdin(Stdio::null())
             .env_clear()
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("psql");
+        let out = output_within(out, QUERY).map_err(|said| format!("no end within {QUERY:?}: {said}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }

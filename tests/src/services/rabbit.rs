@@ -1,11 +1,11 @@
 //! A private RabbitMQ broker, with an epmd of its own.
 
 use super::Pair;
-use super::guard::{Guard, quiet, said, signal, until};
+use super::guard::{Guard, output_within, quiet, said, signal, until};
 use super::ports::{free, is_open};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -179,7 +179,9 @@ impl Rabbit {
     pub fn ctl(&self, args: &[&str]) -> String {
         let mut command = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         self.surround(&mut command);
-        let out = command.arg("-q").args(args).output().expect("rabbitmqctl");
+        command.arg("-q").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let out = output_within(command.spawn().expect("rabbitmqctl"), PATIENCE)
+            .unwrap_or_else(|said| panic!("rabbitmqctl {args:?} does not end: {said}"));
         assert!(out.status.success(), "rabbitmqctl {args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).into_owned()
     }

@@ -66,6 +66,7 @@ impl History {
         of: Of,
         ending: Ending,
     ) -> Result<Option<Worked>, Vec<String>> {
+        self.at = format!("{verb:?} of {} {ending:?}", of.batch());
         let (site, life, pace) = (self.site.clone(), Life::new(), Pace::new());
         let given = (self.datafile.clone(), self.policy.clone());
         let process = tokio::spawn({
