@@ -46,12 +46,10 @@ impl Patience {
     /// Waits before the next attempt; gives the error back when there shall be none.
     pub(crate) async fn after(&mut self, error: Error) -> Result<(), Error> {
         match error.disposition() {
-            Disposition::Snooze { .. } => {
-                if Instant::now() < self.ends {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
+            // Quota that comes after the end is not waited for by asking until then: the answer would come at once each time.
+            Disposition::Snooze { after } => {
+                let left = self.ends.saturating_duration_since(Instant::now());
+                if !left.is_zero() && after <= left { Ok(()) } else { Err(error) }
             }
             Disposition::Retry => match self.waits.next() {
                 Some(wait) => {

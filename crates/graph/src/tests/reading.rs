@@ -204,6 +204,21 @@ async fn users_are_looked_at_in_bundles_of_twenty() {
 }
 
 #[tokio::test]
+async fn a_look_that_is_held_for_longer_than_its_patience_ends_at_once() {
+    let far = Far::start().await;
+    far.throttle(Some("3000"));
+    let reader = reader(&far);
+    for _ in 0..2 {
+        // The second is held before it is sent.
+        let began = tokio::time::Instant::now();
+        let views = reader.observe(&[ask("u1", false)]).await;
+        assert!(matches!(&views[0], Err(Error::Throttled { .. })), "{views:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+    assert_eq!(far.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn only_items_that_failed_in_passing_are_asked_again() {
     let far = Far::start().await;
     far.bundle(|url| match url {
