@@ -1,10 +1,12 @@
 //! The staged rollout over real HTTP: who gets in and who stays out by which code, group by group within Microsoft's limits,
 //! and out again before anything is withdrawn.
 
-use harness::{Outcome, Site, Tenant};
+use harness::{Outcome, Site, Tenant, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const CONFIG: &str = "[graph]\nrequest_timeout_s = 2\nvisibility_deadline_s = 1\nclock_skew_s = 1\n[worker]\nlease_s = 4\n\
                       [rollout]\ngroups = [\"Rollout A\"]\nstay_s = 0\n";
 
@@ -373,14 +375,15 @@ fn what_somebody_else_does_meanwhile_is_left_alone() {
     assert_eq!(members(&tenant, 1), everybody(30));
     // Somebody takes one out: it is not put in again, unless a person says so.
     somebody(&tenant, 1, 7, false);
-    std::thread::sleep(std::time::Duration::from_secs(6));
+    // Not before the seat is old enough that Graph would show it.
+    let is_told = || rollout(&site, "plan", &["--all"]).json()["codes"]["rollout-taken-out"] == 1;
+    assert!(until(PATIENCE, is_told));
     let told = rollout(&site, "apply", &["--all"]).expect(&[3]).json();
     assert_eq!(told["rollout"]["codes"]["rollout-taken-out"], 1, "{told}");
     assert!(!members(&tenant, 1).contains(&user(7)));
     rollout(&site, "apply", &["--all", "--put-back"]).expect(&[0]);
     assert!(members(&tenant, 1).contains(&user(7)));
     somebody(&tenant, 1, 8, false);
-    std::thread::sleep(std::time::Duration::from_secs(6));
     let out = rollout(&site, "remove", &["--all"]).expect(&[0]).json();
     assert_eq!(out["entries"]["reverted"], 27, "{out}");
     assert_eq!(members(&tenant, 1), [user(3), user(25)].into(), "those are somebody else's");
@@ -421,8 +424,13 @@ fn rollback_takes_them_out_first_and_waits_and_holds_those_of_others() {
     assert_eq!(phones(&tenant), 24, "nothing is withdrawn before they are routed back");
     // Given again and taken again: the wait is that of the last.
     somebody(&tenant, 1, 5, true);
-    std::thread::sleep(std::time::Duration::from_secs(9));
-    let back = site.run(&["rollback", "--all", "--json"]).expect(&[3]).json();
+    let mut back = site.run(&["rollback", "--all", "--json"]);
+    let is_over = || {
+        back = site.run(&["rollback", "--all", "--json"]);
+        back.code != Some(4)
+    };
+    assert!(until(PATIENCE, is_over));
+    let back = back.expect(&[3]).json();
     assert_eq!((&back["entries"]["reverted"], &back["entries"]["parked"]), (&json!(23), &json!(1)), "{back}");
     assert_eq!(phones(&tenant), 1, "whom somebody else has put there keeps the methods");
     somebody(&tenant, 1, 5, false);
