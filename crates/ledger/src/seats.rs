@@ -46,7 +46,7 @@ pub struct Applicant {
     pub in_doubt: bool,
     /// What runs have told of this source's user with this Entra user; what was settled last comes first.
     pub past: Vec<PastEntry>,
-    /// The last seat, if there ever was one.
+    /// The last seat of which the request landed or may have, over or not.
     pub seat: Option<Seat>,
 }
 
