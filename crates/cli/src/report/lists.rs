@@ -234,6 +234,14 @@ const DUTIES: &[(Code, &str)] = &[
         Code::Forgotten,
         "what was there before is gone for good (`mfa-migrate forget`): if it must come back, have it set by hand; a newer datafile moves the user again",
     ),
+    (
+        Code::RolloutGroupGone,
+        "`mfa-migrate rollout remove` ends the seats of a group that was deleted; then name another group and run `rollout apply`",
+    ),
+    (
+        Code::RolloutStillIn,
+        "somebody else has put the user into the staged rollout: have them taken out of its groups, wait a day, and roll back again",
+    ),
 ];
 
 fn what_to_do(code: Code) -> &'static str {

@@ -142,7 +142,8 @@ impl<'g> Told<'g> {
 
     fn print_groups(&self, added: &str) {
         for group in &self.groups {
-            let users = group.users.map_or_else(|| "gone".to_owned(), |users| format!("{users} users"));
+            let users =
+                group.users.map_or_else(|| "gone".to_owned(), |users| format!("{users} users before"));
             let new = if group.applied { "" } else { ", new to the rollout" };
             let what = if group.named { format!(", {} {added}", group.placed) } else { String::new() };
             println!("  group {}: {users}{what}{new}", group.name);
@@ -202,7 +203,7 @@ impl<'g> Told<'g> {
             println!("  {n:>9}  {word}");
         }
         self.print_out();
-        self.print_groups("of this run");
+        self.print_groups("by this run");
         print_totals(finished);
         println!("Entra may take up to 24 hours to act on a change of groups");
         Ok(())
