@@ -78,7 +78,7 @@ async fn an_older_shape_is_brought_up_to_date_by_writing() {
         "set search_path = mfa_migrate; drop view standing; drop table journal, journal_head; \
          drop function journal_append, journal_is_append_only; alter table intent drop column maybe_before; \
          drop index run_unfinished; drop table event, batch_member, batch; drop function event_is_append_only; \
-         drop table forgotten; alter table entry drop column forgotten; drop index pre_image_settled; \
+         drop table forgotten, seat; alter table entry drop column forgotten, drop column place; drop index pre_image_settled; \
          drop table pass, pass_claim, pass_issue, cutover_intent, cutover; drop function cutover_is_insert_only; \
          alter table run drop column step, drop column steps, drop column step_ends, drop column waits_for; \
          delete from _sqlx_migrations where version > 1",
