@@ -178,7 +178,8 @@ async fn asking_again_begins_anew<L: Ledger>(world: World<L>) {
 /// Every state in turn, in a run of its own: a seat that stands is asked for again, after one that is over comes another.
 async fn one_seat_stands_until_it_is_over<L: Ledger>(world: World<L>) {
     moved(&world, "north", &[1]).await;
-    let (mut last, mut landed) = (None, None);
+    let mut last: Option<(String, SeatState)> = None;
+    let mut landed = None;
     for (round, state) in SeatState::ALL.into_iter().enumerate() {
         let group = if round % 2 == 0 { FIRST } else { SECOND };
         let spec = RunSpec { policy_hash: format!("{round}"), ..world.spec(RunKind::Rollout, "north") };
