@@ -38,6 +38,7 @@ mod postgres_crowd;
 mod reports;
 mod rollout;
 mod rollout_crowd;
+mod rollout_groups;
 mod runbook;
 mod services;
 mod tap;

@@ -125,7 +125,6 @@ fn every_command_for_one_machine_does_what_it_says() {
 }
 
 #[test]
-#[ignore = "not seen to its end yet: run it with --ignored"]
 fn every_command_for_many_machines_does_what_it_says() {
     let company = Company::of(200, &[]);
     let fleet = Fleet::new(&company.tenant);

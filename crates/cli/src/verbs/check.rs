@@ -4,6 +4,7 @@ use crate::config::{BrokerKind, Config, LedgerKind};
 use crate::engine::{self, Engine};
 use crate::{Exit, keys};
 use broker::{Purpose, Queue};
+use contract::context;
 use graph::{Ask, Pace, Reader};
 
 /// One thing that was looked at.
@@ -54,13 +55,23 @@ async fn ledger(config: &Config) -> Finding {
     let (ok, detail) = if is_new(config) {
         (true, "none yet: the first rehearsal makes one".to_owned())
     } else {
-        // With its key: a ledger that opens and cannot be read is of no use.
-        match Engine::look(config).await {
-            Ok(_) => (true, "the ledger opens with this key".to_owned()),
+        match opened(config).await {
+            Ok(detail) => (true, detail.to_owned()),
             Err(error) => (false, format!("{error:#}")),
         }
     };
     Finding { what: "ledger", ok, detail }
+}
+
+/// Opens the ledger with its key: one that opens and cannot be read is of no use. One that was prepared and in which nobody
+/// has begun anything holds nothing that a key could be tried on.
+async fn opened(config: &Config) -> anyhow::Result<&'static str> {
+    let ledger = engine::open_ledger(config, false).await?;
+    if ledger.kept(context::FINGERPRINT_KEY).await?.is_none() {
+        return Ok("the ledger is there and empty: the coordinator, or the first run, begins it");
+    }
+    Engine::look(config).await?;
+    Ok("the ledger opens with this key")
 }
 
 /// The broker, and what its topology says.
